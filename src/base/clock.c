@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+static int64_t now_us(clockid_t id)
+{
+    struct timespec t;
+    (void)clock_gettime(id, &t); /* cannot fail for the two clocks used here */
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t clock_utc_ms(void)
+{
+    return now_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_mono_ms(void)
+{
+    return now_us(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t clock_mono_us(void)
+{
+    return now_us(CLOCK_MONOTONIC);
+}
+
+void clock_rfc3339(int64_t utc_ms, char out[static CLOCK_RFC3339_SIZE])
+{
+    time_t seconds = (time_t)(utc_ms / 1000);
+    struct tm t = { 0 };
+    (void)gmtime_r(&seconds, &t);
+    size_t n = strftime(out, CLOCK_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &t);
+    (void)snprintf(out + n, CLOCK_RFC3339_SIZE - n, ".%03dZ", (int)(utc_ms % 1000));
+}
+
+void clock_http_date(int64_t utc_ms, char out[static CLOCK_HTTP_DATE_SIZE])
+{
+    static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+    static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    time_t seconds = (time_t)(utc_ms / 1000);
+    struct tm t = { 0 };
+    (void)gmtime_r(&seconds, &t);
+    (void)snprintf(out, CLOCK_HTTP_DATE_SIZE, "%s, %02u %s %04u %02u:%02u:%02u GMT",
+                   days[t.tm_wday % 7], (unsigned)t.tm_mday % 100, months[t.tm_mon % 12],
+                   (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100,
+                   (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
+}
