@@ -7,9 +7,9 @@
 
 #include "base/mem.h"
 
-#define CHUNK_BYTES ((size_t)4096)
+#define CHUNK_BYTES         ((size_t)4096)
 #define LIMIT_DEFAULT_BYTES ((size_t)(1 * MIB))
-#define ALIGN_BYTES ((size_t)16)
+#define ALIGN_BYTES         ((size_t)16)
 
 struct arena_chunk {
     struct arena_chunk *next;

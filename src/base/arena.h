@@ -23,8 +23,9 @@ struct arena {
 };
 
 void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for any type */
-str arena_dup(struct arena *a, str s);           /* a NUL follows the copy; ptr NULL on failure */
-char *arena_cstr(struct arena *a, str s);        /* NUL-terminated copy */
+str arena_dup(struct arena *a,
+              str s); /* a NUL follows the copy; ptr NULL on failure only: unset becomes "" */
+char *arena_cstr(struct arena *a, str s); /* NUL-terminated copy */
 /* Formatted text, NUL-terminated; ptr NULL on failure. */
 str arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void arena_release(struct arena *a);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * base/ - what every other room stands on: statuses and messages, memory, text, time, locks, log,
- * metrics and injected faults. It knows nothing of registries, HTTP or SQL and depends on libc only.
+ * metrics and injected faults. It knows nothing of registries, HTTP or SQL and depends on libc
+ * only.
  *
  * Contract of the whole tree, kept here because every file includes this one:
  *  1. A function that can fail returns `enum st` and takes `struct err *` last; see err.h.
@@ -21,16 +22,16 @@
 #include <string.h>
 #include <time.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* AUTO(fn) calls fn(&variable) when the variable leaves its scope. */
 #define AUTO(fn) __attribute__((cleanup(fn)))
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
 
 #define KIB ((uint64_t)1024)
 #define MIB (1024 * KIB)

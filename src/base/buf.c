@@ -27,7 +27,7 @@ bool buf_reserve(struct buf *b, size_t len)
         return fail(b, ST_TOO_LARGE);
     size_t want = MAX(b->len + len, MIN(b->size * 2, b->max_bytes));
     want = MIN(MAX(want, FIRST_BYTES), b->max_bytes);
-    char *grown = mem_resize(b->ptr, want);
+    char *grown = mem_resize(b->ptr, want + 1); /* vsnprintf() wants room for its NUL */
     if (grown == NULL)
         return fail(b, ST_NO_MEMORY);
     b->ptr = grown;
@@ -55,13 +55,15 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     int len = vsnprintf(small, sizeof(small), fmt, ap);
     va_end(ap);
-    if (len < 0)
+    if (len < 0) { /* longer than INT_MAX */
+        (void)fail(b, ST_TOO_LARGE);
         return;
+    }
     if ((size_t)len < sizeof(small)) {
         buf_add(b, (str){ small, (size_t)len });
         return;
     }
-    if (!buf_reserve(b, (size_t)len + 1)) /* vsnprintf() wants room for its NUL */
+    if (!buf_reserve(b, (size_t)len))
         return;
     va_start(ap, fmt);
     (void)vsnprintf(b->ptr + b->len, (size_t)len + 1, fmt, ap);

@@ -29,7 +29,7 @@ void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 bool buf_reserve(struct buf *b, size_t len);
 str buf_str(const struct buf *b); /* borrowed until the next change */
 MUST_CHECK enum st buf_status(const struct buf *b, struct err *err);
-void buf_clear(struct buf *b);    /* empties, keeps the memory, forgets the failure */
-void buf_release(struct buf *b);  /* frees; the buffer is ready again */
+void buf_clear(struct buf *b);   /* empties, keeps the memory, forgets the failure */
+void buf_release(struct buf *b); /* frees; the buffer is ready again */
 
 #endif

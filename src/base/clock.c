@@ -26,13 +26,22 @@ int64_t clock_mono_us(void)
     return now_us(CLOCK_MONOTONIC);
 }
 
-void clock_rfc3339(int64_t utc_ms, char out[static CLOCK_RFC3339_SIZE])
+/* The second that `utc_ms` lies in, before 1970 too, and the milliseconds into it. */
+static struct tm split(int64_t utc_ms, int *ms)
 {
-    time_t seconds = (time_t)(utc_ms / 1000);
+    *ms = (int)(((utc_ms % 1000) + 1000) % 1000);
+    time_t seconds = (time_t)(utc_ms / 1000 - (utc_ms % 1000 < 0));
     struct tm t = { 0 };
     (void)gmtime_r(&seconds, &t);
+    return t;
+}
+
+void clock_rfc3339(int64_t utc_ms, char out[static CLOCK_RFC3339_SIZE])
+{
+    int ms;
+    struct tm t = split(utc_ms, &ms);
     size_t n = strftime(out, CLOCK_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &t);
-    (void)snprintf(out + n, CLOCK_RFC3339_SIZE - n, ".%03dZ", (int)(utc_ms % 1000));
+    (void)snprintf(out + n, CLOCK_RFC3339_SIZE - n, ".%03dZ", ms);
 }
 
 void clock_http_date(int64_t utc_ms, char out[static CLOCK_HTTP_DATE_SIZE])
@@ -40,9 +49,8 @@ void clock_http_date(int64_t utc_ms, char out[static CLOCK_HTTP_DATE_SIZE])
     static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
     static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-    time_t seconds = (time_t)(utc_ms / 1000);
-    struct tm t = { 0 };
-    (void)gmtime_r(&seconds, &t);
+    int ms;
+    struct tm t = split(utc_ms, &ms);
     (void)snprintf(out, CLOCK_HTTP_DATE_SIZE, "%s, %02u %s %04u %02u:%02u:%02u GMT",
                    days[t.tm_wday % 7], (unsigned)t.tm_mday % 100, months[t.tm_mon % 12],
                    (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100,

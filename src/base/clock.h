@@ -13,14 +13,14 @@
 
 #define CLOCK_SECOND_MS ((int64_t)1000)
 #define CLOCK_MINUTE_MS (60 * CLOCK_SECOND_MS)
-#define CLOCK_HOUR_MS (60 * CLOCK_MINUTE_MS)
-#define CLOCK_DAY_MS (24 * CLOCK_HOUR_MS)
+#define CLOCK_HOUR_MS   (60 * CLOCK_MINUTE_MS)
+#define CLOCK_DAY_MS    (24 * CLOCK_HOUR_MS)
 
 int64_t clock_utc_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
 
-#define CLOCK_RFC3339_SIZE 32
+#define CLOCK_RFC3339_SIZE   32
 #define CLOCK_HTTP_DATE_SIZE 32
 /* "2026-11-21T09:15:00.123Z" */
 void clock_rfc3339(int64_t utc_ms, char out[static CLOCK_RFC3339_SIZE]);

@@ -2,10 +2,12 @@
  *
  * err - a status to branch on and a message to read, always set together.
  *
- *  1. A failing function returns a status other than ST_OK and fills *err. Success leaves *err alone.
+ *  1. A failing function returns a status other than ST_OK and fills *err. Success leaves *err
+ * alone.
  *  2. ST_END is not a failure: an iteration is over. It leaves *err alone.
  *  3. Context is added once per layer with err_wrap(), which returns the status again.
- *  4. Messages are sentences for a person: what was wrong and what is allowed. They hold no secrets.
+ *  4. Messages are sentences for a person: what was wrong and what is allowed. They hold no
+ * secrets.
  *  5. Only edges log: the end of a request, a background loop, main().
  *
  * Threads: a struct err belongs to one thread.
@@ -33,7 +35,8 @@ struct err {
 /* A few words for a status, such as "not found". Never NULL. */
 const char *st_text(enum st st);
 
-/* Sets status and message; returns the status. `err` may be NULL: then only the status is returned. */
+/* Sets status and message; returns the status. `err` may be NULL: then only the status is returned.
+ */
 enum st err_set(struct err *err, enum st st, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* As err_set() with ": <strerror(errno)>" appended. The status follows errno: ENOSPC, EDQUOT and

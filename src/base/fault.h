@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fault - makes the nth allocation, file call or SQL step fail, so that tests can fail each in turn.
+ * fault - makes the nth allocation, file call or SQL step fail, so that tests can fail each in
+ * turn.
  *
  * In builds without -Dfaults=true, fault_hit() is the constant false and costs nothing.
  *

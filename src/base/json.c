@@ -31,20 +31,25 @@ static bool is_plain(unsigned char c)
 
 void json_add_string(struct buf *b, str s)
 {
-    bool utf8 = str_is_utf8(s);
     size_t from = 0; /* start of the run that needs no escape */
     buf_add_byte(b, '"');
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; i < s.len;) {
         unsigned char c = (unsigned char)s.ptr[i];
-        bool foreign = c >= 0x80 && !utf8;
-        if (is_plain(c) && !foreign)
+        size_t n = str_utf8_len(str_slice(s, i, s.len));
+        bool c1 = n == 2 && c == 0xc2 && (unsigned char)s.ptr[i + 1] < 0xa0;
+        if (n > 0 && is_plain(c) && !c1) {
+            i += n;
             continue;
+        }
         buf_add(b, str_slice(s, from, i));
-        from = i + 1;
-        if (foreign)
+        if (n == 0)
             buf_add(b, STR("\xef\xbf\xbd"));
+        else if (c1) /* some terminals obey these */
+            add_escaped(b, (unsigned char)s.ptr[i + 1]);
         else
             add_escaped(b, c);
+        i += MAX(n, (size_t)1);
+        from = i;
     }
     buf_add(b, str_slice(s, from, s.len));
     buf_add_byte(b, '"');

@@ -42,6 +42,8 @@ static void note_dropped(const struct lock *l)
 }
 #endif
 
+static_assert(LOCK_RANKS <= 32, "the mask of held locks has 32 bits");
+
 static void check(int code)
 {
     if (code != 0)
@@ -79,6 +81,7 @@ void lock_wait(struct lock *l, pthread_cond_t *cond)
 bool lock_wait_for(struct lock *l, pthread_cond_t *cond, int64_t timeout_ms)
 {
     struct timespec until;
+    timeout_ms = MAX(timeout_ms, (int64_t)0); /* a deadline that is over */
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += (timeout_ms % 1000) * 1000000;

@@ -3,7 +3,8 @@
  * lock - mutexes with a name and a place in one order, checked in debug builds.
  *
  * A thread may take a lock only when its rank is higher than those of all locks it holds. The ranks
- * stand in locks.def, the reasons in doc/concurrency.md. Builds with -Dfaults=true abort on a breach.
+ * stand in locks.def, the reasons in doc/concurrency.md. Builds with -Dfaults=true abort on a
+ * breach.
  */
 #ifndef EBB_LOCK_H
 #define EBB_LOCK_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 #include "base/lock.h"
 
 #define GATHER_BYTES (64 * KIB)
-#define GATHER_MS 200
+#define GATHER_MS    200
 
 static struct {
     struct lock lock;
@@ -22,6 +23,8 @@ static struct {
     bool json;
     bool color;
     _Atomic int least;
+    int64_t lost;   /* lines, since this was last said */
+    int64_t saying; /* as the line "log lines lost" among the gathered ones says; 0 without one */
 } logger = { .once = PTHREAD_ONCE_INIT, .fd = STDERR_FILENO, .json = true, .least = LOG_INFO };
 
 static void make_lock(void)
@@ -41,10 +44,18 @@ static void write_gathered(void)
     size_t done = 0;
     while (done < logger.lines.len) {
         ssize_t n = write(logger.fd, logger.lines.ptr + done, logger.lines.len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
-            break; /* standard error is gone: nobody is left to tell */
+            break; /* gone, or a full pipe that does not block */
         done += (size_t)n;
     }
+    if (done < logger.lines.len) { /* the line that counts is no loss, what it counted is */
+        logger.lost += logger.saying - (logger.saying > 0);
+        for (size_t i = done; i < logger.lines.len; i++)
+            logger.lost += logger.lines.ptr[i] == '\n';
+    }
+    logger.saying = 0;
     buf_clear(&logger.lines);
 }
 
@@ -96,6 +107,22 @@ static void add_text(struct buf *b, enum log_level level, const char *when, cons
     buf_add_byte(b, '\n');
 }
 
+/* False when there is no room for the line: it is lost, the others are not. */
+static bool add_line(enum log_level level, const char *when, const char *message,
+                     const struct log_field *fields, size_t n)
+{
+    size_t before = logger.lines.len;
+    if (logger.json)
+        add_json(&logger.lines, level, when, message, fields, n);
+    else
+        add_text(&logger.lines, level, when, message, fields, n);
+    if (logger.lines.failed == ST_OK)
+        return true;
+    logger.lines.len = before;
+    logger.lines.failed = ST_OK;
+    return false;
+}
+
 bool log_wants(enum log_level level)
 {
     return (int)level >= atomic_load_explicit(&logger.least, memory_order_relaxed);
@@ -113,15 +140,15 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     LOCK_SCOPE(&logger.lock);
     if (logger.lines.len == 0)
         logger.oldest_mono_ms = now;
-    size_t before = logger.lines.len;
-    if (logger.json)
-        add_json(&logger.lines, level, when, message, fields, n);
-    else
-        add_text(&logger.lines, level, when, message, fields, n);
-    if (logger.lines.failed != ST_OK) { /* no room for this line: it is lost, the others are not */
-        logger.lines.len = before;
-        logger.lines.failed = ST_OK;
+    if (logger.lost > 0) {
+        struct log_field count = LOG_INT("count", logger.lost);
+        if (add_line(LOG_WARN, when, "log lines lost", &count, 1)) {
+            logger.saying += logger.lost;
+            logger.lost = 0;
+        }
     }
+    if (!add_line(level, when, message, fields, n))
+        logger.lost++;
     if (level >= LOG_WARN || logger.lines.len >= GATHER_BYTES ||
         now - logger.oldest_mono_ms >= GATHER_MS)
         write_gathered();

@@ -25,10 +25,10 @@ static const struct {
     int64_t us;
     const char *text;
 } bounds[] = {
-    { 100, "0.0001" },    { 250, "0.00025" },    { 500, "0.0005" },     { 1000, "0.001" },
-    { 2500, "0.0025" },   { 5000, "0.005" },     { 10000, "0.01" },     { 25000, "0.025" },
-    { 50000, "0.05" },    { 100000, "0.1" },     { 250000, "0.25" },    { 500000, "0.5" },
-    { 1000000, "1" },     { 2500000, "2.5" },    { 10000000, "10" },    { 60000000, "60" },
+    { 100, "0.0001" },  { 250, "0.00025" }, { 500, "0.0005" },  { 1000, "0.001" },
+    { 2500, "0.0025" }, { 5000, "0.005" },  { 10000, "0.01" },  { 25000, "0.025" },
+    { 50000, "0.05" },  { 100000, "0.1" },  { 250000, "0.25" }, { 500000, "0.5" },
+    { 1000000, "1" },   { 2500000, "2.5" }, { 10000000, "10" }, { 60000000, "60" },
 };
 #define BUCKETS (ARRAY_LEN(bounds) + 1)
 
@@ -120,6 +120,7 @@ void metric_cell_observe(struct metric_cell *cell, int64_t microseconds)
     if (cell->buckets == NULL)
         return;
     size_t i = 0;
+    microseconds = MAX(microseconds, (int64_t)0); /* Prometheus' sums of times never fall */
     while (i < ARRAY_LEN(bounds) && microseconds > bounds[i].us)
         i++;
     atomic_fetch_add_explicit(&cell->buckets[i], 1, memory_order_relaxed);

@@ -3,8 +3,8 @@
  * metric - counters, gauges and histograms, printed in Prometheus' text format (version 0.0.4).
  *
  *  1. All metrics stand in metrics.def. A cell is one metric with one set of labels.
- *  2. Looking a cell up takes a lock: do it once and keep the pointer where it is hot. Cells live as
- *     long as the process.
+ *  2. Looking a cell up takes a lock: do it once and keep the pointer where it is hot. Cells live
+ * as long as the process.
  *  3. There are at most METRIC_CELLS_MAX cells; what comes beyond is counted nowhere.
  *
  * Threads: any; updates are atomic and take no lock.
@@ -29,8 +29,8 @@ struct metric_cell;
  * Never NULL. */
 struct metric_cell *metric_cell(enum metric id, const char *labels);
 
-void metric_cell_add(struct metric_cell *cell, int64_t n);            /* counter, gauge */
-void metric_cell_set(struct metric_cell *cell, int64_t value);        /* gauge */
+void metric_cell_add(struct metric_cell *cell, int64_t n);                /* counter, gauge */
+void metric_cell_set(struct metric_cell *cell, int64_t value);            /* gauge */
 void metric_cell_observe(struct metric_cell *cell, int64_t microseconds); /* histogram */
 int64_t metric_cell_get(const struct metric_cell *cell); /* value; of a histogram, its count */
 

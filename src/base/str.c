@@ -2,7 +2,6 @@
 #include "base/str.h"
 
 #include <string.h>
-#include <strings.h>
 
 str str_of(const char *cstr)
 {
@@ -14,9 +13,19 @@ bool str_eq(str a, str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 bool str_eq_nocase(str a, str b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) /* strncasecmp() stops at a NUL and follows the locale */
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+            return false;
+    return true;
 }
 
 bool str_starts(str s, str prefix)
@@ -112,9 +121,12 @@ bool str_copy(str s, char *out, size_t out_size)
     return true;
 }
 
-/* Length of the well-formed sequence at p, 0 when it is not one (RFC 3629, section 4). */
-static size_t utf8_sequence(const unsigned char *p, size_t len)
+size_t str_utf8_len(str s)
 {
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    size_t len = s.len;
+    if (len == 0)
+        return 0;
     unsigned char first = p[0];
     size_t need = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
     if (need == 0 || first > 0xf4 || need > len)
@@ -140,9 +152,8 @@ static size_t utf8_sequence(const unsigned char *p, size_t len)
 
 bool str_is_utf8(str s)
 {
-    const unsigned char *p = (const unsigned char *)s.ptr;
     for (size_t i = 0; i < s.len;) {
-        size_t n = utf8_sequence(p + i, s.len - i);
+        size_t n = str_utf8_len((str){ s.ptr + i, s.len - i });
         if (n == 0)
             return false;
         i += n;

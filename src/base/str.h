@@ -14,8 +14,8 @@ typedef struct {
     size_t len;
 } str;
 
-#define STR(lit) ((str){ "" lit, sizeof(lit) - 1 })
-#define STR_NONE ((str){ NULL, 0 })
+#define STR(lit)   ((str){ "" lit, sizeof(lit) - 1 })
+#define STR_NONE   ((str){ NULL, 0 })
 #define STR_FMT(s) (int)(s).len, (s).ptr /* for "%.*s" */
 
 str str_of(const char *cstr); /* NULL gives STR_NONE */
@@ -39,6 +39,8 @@ bool str_to_u64(str s, uint64_t max, uint64_t *out);
 /* Copies into a NUL-terminated buffer; false when it does not fit (then `out` is ""). */
 bool str_copy(str s, char *out, size_t out_size);
 
+/* Length of the well-formed UTF-8 sequence at the start, 0 when there is none. */
+size_t str_utf8_len(str s);
 bool str_is_utf8(str s); /* well-formed (RFC 3629): no overlong forms, no surrogates */
 
 #endif
