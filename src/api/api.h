@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api/ - the doors: turns HTTP requests into calls of the engine and statuses into the words of
+ * each protocol. It holds no SQL, and deletes only through deletion/.
+ *
+ * One file a family: oci_*.c is the OCI distribution API, operations.c health and metrics. routes.c
+ * knows every path. A request's way: net/ parses it; api_route() picks resource and handler on the
+ * event loop; the handler runs there (reads) or on a worker (all that may block).
+ *
+ * Threads: struct api is shared and immutable but for the parts that lock for themselves.
+ */
+#ifndef EBB_API_H
+#define EBB_API_H
+
+#include "deletion/deletion.h"
+#include "net/http.h"
+#include "reclaim/reclaim.h"
+
+enum api_log_requests { API_LOG_ALL, API_LOG_WRITES, API_LOG_ERRORS, API_LOG_NONE };
+
+struct api_options {
+    struct manifest_limits manifest; /* limits.manifest_size, .json_depth, .descriptors */
+    size_t tags_per_request_max;     /* limits.tags_per_request */
+    size_t page_max;                 /* limits.page_size */
+    uint64_t upload_bytes_max;       /* limits.upload_size */
+    size_t inline_bytes_max;         /* store.inline_size */
+    enum api_log_requests log_requests;
+};
+
+struct api;
+
+/* `registry` stays the caller's and must outlive the api. */
+MUST_CHECK enum st api_new(struct registry *registry, const struct api_options *options,
+                           struct api **out, struct err *err);
+void api_free(struct api *api); /* NULL is fine */
+
+/* For http_server_start(). */
+struct http_app api_app(struct api *api);
+/* For the reclaim loop: keeps it off uploads that a request is writing to. */
+struct reclaim_guard api_reclaim_guard(struct api *api);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * space - keeps the last part of the disk for what must go on when it is full: deletes, reclaim and
+ * the database's log. Uploads are refused before they reach it.
+ *
+ * The part kept is a hundredth of the file system, at least 4 MiB and at most 1 GiB, and never more
+ * than an eighth of it.
+ *
+ * Threads: any. The file system is asked at most once in SPACE_AGE_MS.
+ */
+#ifndef EBB_SPACE_H
+#define EBB_SPACE_H
+
+#include <stdatomic.h>
+
+#include "blob/blob.h"
+
+#define SPACE_AGE_MS 250
+
+struct space {
+    struct blob_store *store;
+    _Atomic int64_t asked_mono_ms;
+    _Atomic uint64_t usable_bytes; /* free, without the part kept */
+};
+
+void space_init(struct space *s, struct blob_store *store);
+/* ST_FULL when fewer than `bytes` are left for uploads. A store that cannot tell has room. */
+MUST_CHECK enum st space_need(struct space *s, uint64_t bytes, struct err *err);
+
+#endif

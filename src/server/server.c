@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/server.h"
+
+#include "api/api.h"
+#include "base/mem.h"
+#include "meta/schema.h"
+#include "server/data_dir.h"
+
+#define ARENA_BYTES (64 * KIB)
+
+struct server {
+    const struct config *config;
+    struct arena arena; /* names of files */
+    struct data_dir data_dir;
+    struct registry registry;
+    struct api *api;
+    struct reclaim_loop *reclaim;
+    struct http_server *http;
+};
+
+str server_address(const struct server *s, size_t i)
+{
+    return http_server_address(s->http, i);
+}
+
+enum st server_reload_tls(struct server *s, struct err *err)
+{
+    return http_server_reload_tls(s->http, err);
+}
+
+static enum st open_registry(struct server *s, struct err *err)
+{
+    const struct config *c = s->config;
+    str db_path = arena_printf(&s->arena, "%s/ebb.db", c->data);
+    str blobs_path = arena_printf(&s->arena, "%s/blobs", c->data);
+    if (db_path.ptr == NULL || blobs_path.ptr == NULL)
+        return err_no_memory(err);
+    s->registry = (struct registry){
+        .keeping = { .lease_ms = c->reclaim_lease_ms,
+                     .grace_ms = c->reclaim_grace_ms,
+                     .untagged = c->reclaim_untagged },
+        .upload_rest_ms = c->limits_upload_rest_ms,
+        .uploads_per_repo_max = c->limits_uploads_per_repository,
+        .sparse_index = c->oci_sparse_index,
+    };
+    const struct db_options options = {
+        .path = db_path.ptr,
+        .readers_max = (unsigned)c->db_readers,
+        .log_max_bytes = c->db_log_size,
+    };
+    enum st st = db_open(&options, schema_migrations, schema_migration_count, &s->registry.db, err);
+    if (st != ST_OK)
+        return st;
+    return blob_fs_open(blobs_path.ptr, &s->registry.store, err);
+}
+
+/* config.def and api.h list the same words in the same order. */
+_Static_assert((int)CONFIG_LOG_REQUESTS_ALL == (int)API_LOG_ALL &&
+                   (int)CONFIG_LOG_REQUESTS_NONE == (int)API_LOG_NONE,
+               "log.requests");
+
+static enum st start_api(struct server *s, struct err *err)
+{
+    const struct config *c = s->config;
+    const struct api_options options = {
+        .manifest = { .bytes_max = c->limits_manifest_size,
+                      .depth_max = c->limits_json_depth,
+                      .descriptors_max = c->limits_descriptors },
+        .tags_per_request_max = c->limits_tags_per_request,
+        .page_max = c->limits_page_size,
+        .upload_bytes_max = c->limits_upload_size,
+        .inline_bytes_max = c->store_inline_size,
+        .log_requests = (enum api_log_requests)c->log_requests,
+    };
+    return api_new(&s->registry, &options, &s->api, err);
+}
+
+static enum st start_http(struct server *s, struct err *err)
+{
+    const struct config *c = s->config;
+    const struct http_options options = {
+        .listen = c->listen.items,
+        .listen_count = c->listen.count,
+        .tls_cert = c->tls_cert,
+        .tls_key = c->tls_key,
+        .loops = (unsigned)c->http_loops,
+        .workers = (unsigned)c->http_workers,
+        .connections_max = (unsigned)c->limits_connections,
+        .connections_per_address_max = (unsigned)c->limits_connections_per_address,
+        .header_bytes_max = c->limits_header_size,
+        .path_bytes_max = c->limits_path_size,
+        .header_count_max = (unsigned)c->limits_header_count,
+        .arena_bytes_max = c->limits_request_memory,
+        .header_timeout_ms = c->http_header_timeout_ms,
+        .idle_timeout_ms = c->http_idle_timeout_ms,
+        .body_timeout_ms = c->http_body_timeout_ms,
+        .send_timeout_ms = c->http_send_timeout_ms,
+        .linger_timeout_ms = c->http_linger_timeout_ms,
+    };
+    const struct http_app app = api_app(s->api);
+    return http_server_start(&options, &app, &s->http, err);
+}
+
+enum st server_start(const struct config *config, struct server **out, struct err *err)
+{
+    struct server *s = mem_new(sizeof(*s));
+    if (s == NULL)
+        return err_no_memory(err);
+    *s = (struct server){
+        .config = config,
+        .arena = { .limit_bytes = ARENA_BYTES },
+        .data_dir = DATA_DIR_NONE,
+    };
+    bool unnamed = config->origin[CONFIG_ID_data].source == CONFIG_FROM_DEFAULT;
+    enum st st = data_dir_open(config->data, unnamed, &s->data_dir, err);
+    if (st == ST_OK)
+        st = open_registry(s, err);
+    if (st == ST_OK)
+        st = start_api(s, err);
+    if (st == ST_OK) {
+        const struct reclaim_guard guard = api_reclaim_guard(s->api);
+        st =
+            reclaim_loop_start(&s->registry, &guard, config->reclaim_interval_ms, &s->reclaim, err);
+    }
+    if (st == ST_OK)
+        st = start_http(s, err);
+    if (st == ST_OK)
+        *out = s;
+    else
+        server_stop(s);
+    return st;
+}
+
+void server_stop(struct server *s)
+{
+    if (s->http != NULL)
+        http_server_stop(s->http, s->config->http_stop_timeout_ms);
+    reclaim_loop_stop(s->reclaim);
+    api_free(s->api);
+    db_close(s->registry.db);
+    blob_store_free(s->registry.store);
+    data_dir_close(&s->data_dir);
+    arena_release(&s->arena);
+    mem_free(s);
+}
