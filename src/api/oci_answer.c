@@ -55,11 +55,16 @@ void oci_fail(struct http_request *rq, const struct oci_status *table, const str
     if (said->http >= 500)
         log_event(LOG_ERROR, "request failed", LOG_STR("id", rq->id),
                   LOG_STR("error", str_of(err->text)));
-    /* A 500's cause is for the operator; all else is for the client. */
-    bool hidden = said->http == 500;
-    str text = hidden ? STR("the registry failed inside; its log has the cause under this request's"
-                            " X-Request-Id")
-                      : str_of(err->text);
+    /* The cause of a 500, and which write found the disk full, is for the operator; all else is for
+     * the client. */
+    str text = str_of(err->text);
+    if (said->http == 500)
+        text = STR("the registry failed inside; its log has the cause under this request's"
+                   " X-Request-Id");
+    if (said->http == 507)
+        text =
+            STR("the registry's disk is full: pulls go on, and pushing works again when space was"
+                " given back");
     oci_error(rq, said->http, said->code, text, STR_NONE);
     if (said->http == 503)
         http_answer_header(rq, "Retry-After", STR("1"));

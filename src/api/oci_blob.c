@@ -13,7 +13,8 @@
 #include "base/metric.h"
 #include "oci/range.h"
 
-#define BOUNDARY "ebb-" /* followed by the request's id */
+#define BOUNDARY  "ebb-" /* followed by the request's id */
+#define BLOB_TYPE STR("application/octet-stream")
 
 static const struct oci_status statuses_in_repo[] = {
     { ST_NOT_FOUND, 404, "BLOB_UNKNOWN" },
@@ -40,10 +41,10 @@ static bool find(struct http_request *rq, struct digest *digest, struct blob_row
     return false;
 }
 
-static void answer_blob_headers(struct http_request *rq)
+static void answer_blob_headers(struct http_request *rq, str type)
 {
     oci_answer_digest(rq, api_call_of(rq)->reference);
-    http_answer_header(rq, "Content-Type", STR("application/octet-stream"));
+    http_answer_header(rq, "Content-Type", type);
     http_answer_header(rq, "Accept-Ranges", STR("bytes"));
     http_answer_header(rq, "Cache-Control", STR("private, max-age=31536000"));
 }
@@ -114,15 +115,15 @@ static void answer_parts(struct http_request *rq, const struct source *from,
                          const struct range *ranges, size_t count)
 {
     http_answer(rq, 206);
-    answer_blob_headers(rq);
     if (count == 1) {
+        answer_blob_headers(rq, BLOB_TYPE);
         http_answer_header(rq, "Content-Range", content_range(rq, &ranges[0], from->size));
         add_part(rq, from, ranges[0].first, ranges[0].last - ranges[0].first + 1);
         return;
     }
-    http_answer_header(rq, "Content-Type",
-                       arena_printf(&rq->arena, "multipart/byteranges; boundary=" BOUNDARY "%.*s",
-                                    STR_FMT(rq->id)));
+    answer_blob_headers(rq,
+                        arena_printf(&rq->arena, "multipart/byteranges; boundary=" BOUNDARY "%.*s",
+                                     STR_FMT(rq->id)));
     for (size_t i = 0; i < count; i++) {
         str where = content_range(rq, &ranges[i], from->size);
         http_answer_bytes(rq, arena_printf(&rq->arena,
@@ -140,8 +141,8 @@ static void answer_parts(struct http_request *rq, const struct source *from,
 static str range_header(const struct http_request *rq, str digest)
 {
     str only_if = http_header(rq, "If-Range");
-    str bare = str_slice(only_if, 1, only_if.len == 0 ? 0 : only_if.len - 1);
-    if (only_if.ptr != NULL && !str_eq(bare, digest))
+    str etag = arena_printf(&rq->arena, "\"%.*s\"", STR_FMT(digest));
+    if (only_if.ptr != NULL && !str_eq(only_if, etag))
         return STR_NONE;
     return http_header(rq, "Range");
 }
@@ -161,7 +162,7 @@ static void answer_source(struct http_request *rq, const struct source *from)
         return;
     case RANGE_WHOLE:
         http_answer(rq, 200);
-        answer_blob_headers(rq);
+        answer_blob_headers(rq, BLOB_TYPE);
         add_part(rq, from, 0, from->size);
         return;
     }
@@ -214,7 +215,7 @@ static void head(struct http_request *rq)
     if (oci_answer_condition(rq, call->reference))
         return;
     http_answer(rq, 200);
-    answer_blob_headers(rq);
+    answer_blob_headers(rq, BLOB_TYPE);
     http_answer_length(rq, row.size);
 }
 

@@ -219,7 +219,7 @@ static void put(struct http_request *rq)
         .tags = p.tags,
         .tag_count = p.tag_count,
     };
-    enum st st = space_need(&call->api->space, rq->body.len, &err);
+    enum st st = space_take(&call->api->space, rq->body.len, &err);
     if (st == ST_OK)
         st = registry_push_manifest(call->api->registry, &in, clock_utc_ms(), &missing, &err);
     if (st == ST_OK)

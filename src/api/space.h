@@ -6,6 +6,9 @@
  * The part kept is a hundredth of the file system, at least 4 MiB and at most 1 GiB, and never more
  * than an eighth of it.
  *
+ * What is written is taken from what was left when the file system was asked last: within
+ * SPACE_AGE_MS a fast client writes more than the part kept.
+ *
  * Threads: any. The file system is asked at most once in SPACE_AGE_MS.
  */
 #ifndef EBB_SPACE_H
@@ -26,5 +29,7 @@ struct space {
 void space_init(struct space *s, struct blob_store *store);
 /* ST_FULL when fewer than `bytes` are left for uploads. A store that cannot tell has room. */
 MUST_CHECK enum st space_need(struct space *s, uint64_t bytes, struct err *err);
+/* The same for bytes that are written now. */
+MUST_CHECK enum st space_take(struct space *s, uint64_t bytes, struct err *err);
 
 #endif

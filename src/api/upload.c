@@ -6,9 +6,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
-#define REHASH_BYTES       ((size_t)(256 * KIB))
-/* The disk is asked for room each time this much was written. */
-#define SPACE_STRIDE_BYTES (16 * MIB)
+#define REHASH_BYTES ((size_t)(256 * KIB))
 
 static struct registry *registry_of(const struct upload_work *w)
 {
@@ -155,9 +153,7 @@ static enum st check_limits(struct upload_work *w, size_t len, struct err *err)
                        "a blob may have %llu bytes here (limits.upload_size); this one has more",
                        (unsigned long long)most);
     }
-    if (w->size / SPACE_STRIDE_BYTES != (w->size + len) / SPACE_STRIDE_BYTES)
-        return space_need(&w->api->space, SPACE_STRIDE_BYTES, err);
-    return ST_OK;
+    return len == 0 ? ST_OK : space_take(&w->api->space, len, err);
 }
 
 enum st upload_add(struct upload_work *w, const void *bytes, size_t len, struct err *err)

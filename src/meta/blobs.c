@@ -280,10 +280,8 @@ enum st blobs_review_link(struct db_tx *tx, const struct link_ref *link, int64_t
     enum st st = find_use(tx, link, &use, err);
     if (st != ST_OK)
         return st;
-    /* Due as well, or put off by a moment because of what is above: when they go, this is called
-     * again. */
-    if (use.any && !use.lasting && use.until <= now + 1)
-        return ST_OK;
+    if (use.any && !use.lasting && use.until <= now)
+        return ST_OK; /* they are due as well; when they go, this is called again */
     if (use.any) {
         struct db_arg due = use.lasting ? DB_NULL : DB_INT(use.until);
         return db_run(tx,

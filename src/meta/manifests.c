@@ -307,52 +307,51 @@ enum st manifests_put(struct db_tx *tx, const struct manifest_push *in, const st
 enum st manifests_standing(struct db_tx *tx, int64_t id, struct standing *out, struct err *err)
 {
     AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st
-        st =
-            db_one(tx, &rows,
-                   "SELECT m.repo_id, m.due_at, m.receipt_id, m.size, m.digest,"
-                   " EXISTS (SELECT 1 FROM tag WHERE manifest_id = m.id),"
-                   " CASE WHEN " INDEX_ABOVE(
-                       "p.due_at IS NULL") " THEN 0"
-                                           "  WHEN " INDEX_ABOVE(
-                                               "p.receipt_id IS NULL") " THEN 1"
-                                                                       "  WHEN " INDEX_ABOVE(
-                                                                           "p.receipt_id IS NOT "
-                                                                           "NULL") " THEN 2 ELSE 3 "
-                                                                                   "END,"
-                                                                                   " (SELECT CASE "
-                                                                                   "WHEN "
-                                                                                   "s.receipt_id "
-                                                                                   "IS NOT NULL "
-                                                                                   "THEN 2 WHEN "
-                                                                                   "s.due_at IS "
-                                                                                   "NOT NULL THEN 1"
-                                                                                   "  ELSE 0 END "
-                                                                                   "FROM manifest "
-                                                                                   "s WHERE "
-                                                                                   "s.repo_id = "
-                                                                                   "m.repo_id AND "
-                                                                                   "s.digest = "
-                                                                                   "m.subject),"
-                                                                                   " m.receipt_id "
-                                                                                   "IS NOT NULL "
-                                                                                   "AND"
-                                                                                   " " INDEX_ABOVE(
-                                                                                       "p.receipt_"
-                                                                                       "id IS NOT "
-                                                                                       "NULL") " FR"
-                                                                                               "OM "
-                                                                                               "man"
-                                                                                               "ife"
-                                                                                               "st "
-                                                                                               "m "
-                                                                                               "WHE"
-                                                                                               "RE "
-                                                                                               "m."
-                                                                                               "id "
-                                                                                               "= "
-                                                                                               "$1",
-                   DB_ARGS(DB_INT(id)), err);
+    enum st st =
+        db_one(tx, &rows,
+               "SELECT m.repo_id, m.due_at, m.receipt_id, m.size, m.digest,"
+               " EXISTS (SELECT 1 FROM tag WHERE manifest_id = m.id),"
+               " CASE WHEN " INDEX_ABOVE(
+                   "p.due_at IS NULL") " THEN 0"
+                                       "  WHEN " INDEX_ABOVE(
+                                           "p.receipt_id IS NULL") " THEN 1"
+                                                                   "  WHEN " INDEX_ABOVE(
+                                                                       "p.receipt_id IS NOT "
+                                                                       "NULL") " THEN 2 ELSE 3 "
+                                                                               "END,"
+                                                                               " (SELECT CASE "
+                                                                               "WHEN "
+                                                                               "s.receipt_id "
+                                                                               "IS NOT NULL "
+                                                                               "THEN 2 WHEN "
+                                                                               "s.due_at IS "
+                                                                               "NOT NULL THEN 1"
+                                                                               "  ELSE 0 END "
+                                                                               "FROM manifest "
+                                                                               "s WHERE "
+                                                                               "s.repo_id = "
+                                                                               "m.repo_id AND "
+                                                                               "s.digest = "
+                                                                               "m.subject),"
+                                                                               " m.receipt_id "
+                                                                               "IS NOT NULL "
+                                                                               "AND"
+                                                                               " " INDEX_ABOVE(
+                                                                                   "p.receipt_"
+                                                                                   "id IS NOT "
+                                                                                   "NULL") " FR"
+                                                                                           "OM "
+                                                                                           "man"
+                                                                                           "ife"
+                                                                                           "st "
+                                                                                           "m "
+                                                                                           "WHE"
+                                                                                           "RE "
+                                                                                           "m."
+                                                                                           "id "
+                                                                                           "= "
+                                                                                           "$1",
+               DB_ARGS(DB_INT(id)), err);
     if (st != ST_OK)
         return st;
     enum { KEPT, LOOSE, TRASHED, ABSENT };
@@ -514,6 +513,8 @@ enum st manifests_live_parent(struct db_tx *tx, int64_t repo_id, const struct di
 /* Once *out holds this many manifests, what hangs below waits for another step: writers wait for
  * little. */
 #define AT_ONCE_MAX 256
+/* Levels of nesting that are climbed at once. */
+#define CLIMB_MAX   1000
 
 enum st manifests_due(struct db_tx *tx, int64_t now, int64_t *out, size_t limit, size_t *count,
                       struct err *err)
@@ -534,23 +535,35 @@ enum st manifests_due(struct db_tx *tx, int64_t now, int64_t *out, size_t limit,
     return ST_OK;
 }
 
-/* Looked at again with the last row that names it; when that is due already, in a moment. */
-static enum st postpone(struct db_tx *tx, int64_t id, const struct standing *s, int64_t now,
-                        struct err *err)
+static enum st put_off(struct db_tx *tx, int64_t id, int64_t until, struct err *err)
+{
+    return db_run(tx, "UPDATE manifest SET due_at = $1 WHERE id = $2",
+                  DB_ARGS(DB_INT(until), DB_INT(id)), NULL, err);
+}
+
+/* Of the rows that name it, the one that is due last. */
+static enum st find_last_above(struct db_tx *tx, int64_t id, const struct standing *s,
+                               int64_t *above, int64_t *due_at, struct err *err)
 {
     char key[DIGEST_KEY_MAX];
-    return db_run(tx,
-                  "UPDATE manifest SET due_at = (SELECT MAX(CASE WHEN due > $1 THEN due ELSE $1"
-                  " END) FROM (SELECT p.due_at AS due FROM manifest_child c"
-                  "  JOIN manifest p ON p.id = c.manifest_id WHERE c.repo_id = $2 AND c.digest = $3"
-                  "  AND ($4 = 0 OR p.receipt_id IS NOT NULL)"
-                  "  UNION ALL SELECT s.due_at FROM manifest s JOIN manifest m"
-                  "   ON s.repo_id = m.repo_id AND s.digest = m.subject WHERE m.id = $5"
-                  "   AND ($4 = 0 OR s.receipt_id IS NOT NULL)) AS above)"
-                  " WHERE id = $5",
-                  DB_ARGS(DB_INT(now + 1), DB_INT(s->repo_id), DB_BYTES(digest_key(&s->digest, key)),
-                          DB_INT(s->trashed), DB_INT(id)),
-                  NULL, err);
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    enum st st = db_one(
+        tx, &rows,
+        "SELECT above.id, above.due FROM ("
+        " SELECT p.id AS id, p.due_at AS due FROM manifest_child c"
+        "  JOIN manifest p ON p.id = c.manifest_id WHERE c.repo_id = $1 AND c.digest = $2"
+        "  AND ($3 = 0 OR p.receipt_id IS NOT NULL)"
+        " UNION ALL SELECT s.id, s.due_at FROM manifest m JOIN manifest s"
+        "  ON s.repo_id = m.repo_id AND s.digest = m.subject WHERE m.id = $4"
+        "  AND ($3 = 0 OR s.receipt_id IS NOT NULL)) AS above ORDER BY above.due DESC LIMIT 1",
+        DB_ARGS(DB_INT(s->repo_id), DB_BYTES(digest_key(&s->digest, key)), DB_INT(s->trashed),
+                DB_INT(id)),
+        err);
+    if (st == ST_OK) {
+        *above = db_int(&rows, 0);
+        *due_at = db_int(&rows, 1);
+    }
+    return st;
 }
 
 static enum st delete_rows(struct db_tx *tx, int64_t id, struct err *err)
@@ -578,7 +591,7 @@ static enum st list_blobs(struct db_tx *tx, int64_t id, struct buf *ids, struct 
     return st == ST_END ? buf_status(ids, err) : st;
 }
 
-/* What is right below and due, or was put off because of this one. */
+/* What is right below and due. */
 static enum st list_due_below(struct db_tx *tx, int64_t id, int64_t now, struct worklist *work,
                               struct err *err)
 {
@@ -590,7 +603,7 @@ static enum st list_due_below(struct db_tx *tx, int64_t id, int64_t now, struct 
                            " UNION SELECT r.id FROM manifest s JOIN manifest r"
                            " ON r.repo_id = s.repo_id AND r.subject = s.digest"
                            " WHERE s.id = $1 AND r.due_at <= $2 LIMIT $3",
-                           DB_ARGS(DB_INT(id), DB_INT(now + 1), DB_INT(AT_ONCE_MAX)), err);
+                           DB_ARGS(DB_INT(id), DB_INT(now), DB_INT(AT_ONCE_MAX)), err);
     if (st != ST_OK)
         return st;
     while ((st = db_next(&rows, err)) == ST_OK) {
@@ -621,34 +634,70 @@ static enum st remove_manifest(struct db_tx *tx, int64_t id, const struct standi
     return st;
 }
 
-static enum st reclaim_one(struct db_tx *tx, int64_t id, const struct keeping *k, int64_t now,
-                           struct worklist *work, struct removal *out, struct err *err)
+/* Looks at one that is due and settles what can be settled; *named when only what names it stands
+ * in the way, *gone when nothing does. */
+static enum st look_at(struct db_tx *tx, int64_t id, const struct keeping *k, int64_t now,
+                       struct standing *s, bool *named, bool *gone, struct err *err)
 {
-    struct standing s = { 0 };
-    enum st st = manifests_standing(tx, id, &s, err);
+    *named = *gone = false;
+    enum st st = manifests_standing(tx, id, s, err);
     if (st == ST_NOT_FOUND)
         return ST_OK;
-    if (st != ST_OK || s.due_at == 0 || s.due_at > now + 1)
+    if (st != ST_OK || s->due_at == 0 || s->due_at > now)
         return st;
-    if (!s.trashed && s.kept)
+    if (!s->trashed && s->kept)
         return manifests_review(tx, id, k, now, err);
-    if (!s.trashed && !k->untagged) /* not to be collected: looked at again another day */
-        return db_run(tx, "UPDATE manifest SET due_at = $1 WHERE id = $2",
-                      DB_ARGS(DB_INT(now + CLOCK_DAY_MS), DB_INT(id)), NULL, err);
-    if (s.named)
-        return postpone(tx, id, &s, now, err);
-    return remove_manifest(tx, id, &s, now, work, out, err);
+    if (!s->trashed && !k->untagged) /* not to be collected: looked at again another day */
+        return put_off(tx, id, now + CLOCK_DAY_MS, err);
+    *named = s->named;
+    *gone = !s->named;
+    return ST_OK;
 }
 
-/* Downwards, so that all of a graph goes in one step although its parts are found in any order. */
+/* From `id` up to what is due and named by nothing: *top, 0 when there is no such. */
+static enum st climb(struct db_tx *tx, int64_t id, const struct keeping *k, int64_t now,
+                     int64_t *top, struct err *err)
+{
+    int64_t at = id;
+    *top = 0;
+    for (int i = 0; i < CLIMB_MAX; i++) {
+        struct standing s = { 0 };
+        bool named = false, gone = false;
+        int64_t above = 0, due_at = 0;
+        enum st st = look_at(tx, at, k, now, &s, &named, &gone, err);
+        if (st == ST_OK && named)
+            st = find_last_above(tx, at, &s, &above, &due_at, err);
+        if (st != ST_OK)
+            return st;
+        if (gone)
+            *top = at;
+        if (!named)
+            return ST_OK;
+        if (due_at > now)
+            return put_off(tx, at, due_at, err);
+        at = above;
+    }
+    return put_off(tx, id, now + MAX(k->lease_ms, CLOCK_SECOND_MS), err);
+}
+
+/* Up first and then down, so that all of a graph goes in one step although its parts are found in
+ * any order. What something else above names still stays in the queue. */
 enum st manifests_reclaim(struct db_tx *tx, int64_t id, const struct keeping *k, int64_t now,
                           struct removal *out, struct err *err)
 {
     AUTO(worklist_release) struct worklist work = { .ids = { .max_bytes = 16 * MIB } };
-    worklist_add(&work, &id, 1);
-    enum st st = buf_status(&work.ids, err);
-    while (st == ST_OK && worklist_next(&work, &id))
-        st = reclaim_one(tx, id, k, now, &work, out, err);
+    enum st st = climb(tx, id, k, now, &id, err);
+    if (st == ST_OK && id != 0)
+        worklist_add(&work, &id, 1);
+    if (st == ST_OK)
+        st = buf_status(&work.ids, err);
+    while (st == ST_OK && worklist_next(&work, &id)) {
+        struct standing s = { 0 };
+        bool named = false, gone = false;
+        st = look_at(tx, id, k, now, &s, &named, &gone, err);
+        if (st == ST_OK && gone)
+            st = remove_manifest(tx, id, &s, now, &work, out, err);
+    }
     return st;
 }
 

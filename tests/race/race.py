@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Pushes, mounts, HEADs, re-tags, deletes and reclaim on a few shared blobs, against two promises:
+
+  1. A manifest that is visible is complete at any moment: a blob that is 404 while its manifest is
+     there before and after is a failure.
+  2. What was promised stays: when every blob of a manifest was acknowledged (201, HEAD 200, mount
+     201) less than nine tenths of a lease ago, pushing the manifest succeeds, whatever was deleted or
+     reclaimed meanwhile. Blobs are deleted by their digest in a repository of their own only.
+
+    race.py [--seconds N] [--seed S] [--ebb PATH] [--grace S] [--lease S]
+
+At the end everything is deleted, and all rows and files must go.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+from registry import (Broken, Count, Gone, Refused, Server, ebb_binary, make_image, make_index,  # noqa: E402
+                      sha256)
+from store import rows_and_files, wait_empty  # noqa: E402
+
+REPOSITORIES = ["race/a", "race/b", "race/c"]
+BLOB_DELETERS = 2
+TAGS = ["one", "two", "three"]
+SAFETY = 0.3  # seconds that clocks, threads and this program may take
+
+
+def blob_repository(number):
+    """Each deleter of blobs has its own: there, what it deleted is gone and nobody else is promised it."""
+    return f"race/blobs{number}"
+
+
+class Race:
+    """What the threads share."""
+
+    def __init__(self, server, lease, grace, seed):
+        self.server, self.lease, self.grace, self.seed = server, lease, grace, seed
+        rng = random.Random(seed)
+        self.blobs = [rng.randbytes(n) for n in (3, 900, 4096, 5_000, 20_000, 120_000)]
+        self.digests = [sha256(b) for b in self.blobs]
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.numbers = {}
+        self.problems = []
+
+    def add(self, what):
+        with self.lock:
+            self.numbers[what] = self.numbers.get(what, 0) + 1
+
+    def problem(self, text):
+        with self.lock:
+            self.problems.append(text)
+        print(f"not ok - {text}", flush=True)
+
+
+class Actor(threading.Thread):
+    def __init__(self, race, number):
+        super().__init__(daemon=True)
+        self.race, self.rng = race, random.Random(race.seed * 100 + number)
+        self.number, self.serial = number, 0
+        self.client = race.server.client(timeout=60)
+
+    def run(self):
+        while not self.race.stop.is_set():
+            try:
+                self.step()
+            except (Gone, Refused, Broken) as error:
+                self.race.problem(f"{type(self).__name__}: {type(error).__name__}: {error}")
+            except Exception as error:  # pylint: disable=broad-except
+                self.race.problem(f"{type(self).__name__} ended: {error!r}")
+                raise
+        self.client.close()
+
+    def pause(self, most):
+        self.race.stop.wait(self.rng.uniform(0, most))
+
+    def promise(self, repo, i):
+        """Gets blob `i` promised in the repository; since when."""
+        race, client, digest = self.race, self.client, self.race.digests[i]
+        began = time.monotonic()
+        how = self.rng.random()
+        if how < 0.5 and client.head_blob(repo, digest):
+            race.add("HEAD 200")
+            return began
+        if how < 0.75 and client.mount(repo, digest, self.rng.choice([None, *REPOSITORIES])):
+            race.add("mount 201")
+            return began
+        began = time.monotonic()
+        client.push_blob(repo, race.blobs[i], self.rng.choice(["single", "put", "chunks"]))
+        race.add("upload 201")
+        return began
+
+    def push(self, repo, manifest, reference, since, what):
+        """A push that must succeed while what it names is promised since `since`."""
+        try:
+            self.client.push_manifest(repo, manifest, reference)
+            self.race.add(f"{what} pushed")
+            return True
+        except Refused as error:
+            age = time.monotonic() - since
+            if error.code != "MANIFEST_BLOB_UNKNOWN":
+                raise
+            if age < self.race.lease * 0.9 - SAFETY:
+                self.race.problem(f"{what} refused {age:.2f} s after the promise (lease {self.race.lease} s), repository"
+                                  f" {repo}: {error.answer.body[:400]!r}")
+            else:
+                self.race.add(f"{what} refused after the lease")
+            return False
+
+
+class Pusher(Actor):
+    """Promises, then waits up to nearly a lease, then the manifest."""
+
+    def image(self, repo, unique):
+        race = self.race
+        chosen = self.rng.sample(range(len(race.blobs)), self.rng.randint(1, 3))
+        since = min(self.promise(repo, i) for i in chosen)
+        self.serial += 1
+        notes = {"by": f"{self.number} {self.serial}"} if unique else None
+        if self.rng.random() < 0.25:
+            self.pause(race.lease * 0.9)
+        config, layers = race.blobs[chosen[0]], [race.blobs[i] for i in chosen[1:]]
+        return make_image(config, layers, annotations=notes), since
+
+    def step(self):
+        repo = self.rng.choice(REPOSITORIES)
+        # Equal images from all pushers meet rows in the trash; unique ones leave garbage.
+        manifest, since = self.image(repo, self.rng.random() < 0.5)
+        reference = self.rng.choice([*TAGS, None])
+        if not self.push(repo, manifest, reference, since, "image"):
+            return
+        if reference is None:  # pushed by digest: the manifest itself is promised for a lease
+            since = time.monotonic()
+            self.pause(0.3)
+            self.push(repo, manifest, self.rng.choice(TAGS), since, "image again")
+
+
+class IndexPusher(Pusher):
+    """Children of its own, so that nobody deletes them with another index, then the index."""
+
+    def step(self):
+        repo = self.rng.choice(REPOSITORIES)
+        since, children = None, []
+        for _ in range(self.rng.randint(1, 2)):
+            manifest, blobs_since = self.image(repo, True)
+            began = time.monotonic()
+            if not self.push(repo, manifest, None, blobs_since, "child"):
+                return
+            children.append(manifest)
+            since = since or began
+        self.push(repo, make_index(children, {"by": f"{self.number} {self.serial}"}), self.rng.choice(TAGS), since, "index")
+
+
+class Tagger(Actor):
+    """HEAD of a manifest promises it; so putting its bytes under another tag works."""
+
+    def step(self):
+        repo = self.rng.choice(REPOSITORIES)
+        found = self.client.get_manifest(repo, self.rng.choice(TAGS))
+        if found is None or b'"manifests"' in found[2]:  # the children of a deleted index go with it
+            self.pause(0.02)
+            return
+        began = time.monotonic()
+        if self.client.head_manifest(repo, found[0]) is None:
+            return
+        self.pause(self.rng.choice([0.01, 0.01, self.race.lease * 0.8]))
+        fields = json.loads(found[2])
+        manifest = make_image(b"", [])
+        manifest.payload, manifest.digest, manifest.media_type = found[2], found[0], fields["mediaType"]
+        self.push(repo, manifest, self.rng.choice(TAGS), began, "retag")
+
+
+class Deleter(Actor):
+    def step(self):
+        repo, tag = self.rng.choice(REPOSITORIES), self.rng.choice(TAGS)
+        if self.rng.random() < 0.6:
+            status = self.client.delete_manifest(repo, tag, (202, 404))
+        else:
+            digest = self.client.head_manifest(repo, tag)
+            # 405: a child of an index, when a tag names it as well
+            status = self.client.delete_manifest(repo, digest, (202, 404, 405)) if digest else 404
+        self.race.add(f"delete {status}")
+        self.pause(0.1)
+
+
+class BlobDeleter(Actor):
+    """Its repository's links come and go; other repositories must not feel it."""
+
+    def step(self):
+        repo = blob_repository(self.number)
+        i = self.rng.randrange(len(self.race.blobs))
+        self.promise(repo, i)
+        digest = self.race.digests[i]
+        if self.rng.random() < 0.3:
+            manifest = make_image(self.race.blobs[i], [], annotations={"by": f"{self.number} {self.serial}"})
+            self.serial += 1
+            if not self.push(repo, manifest, None, time.monotonic(), "image of one blob"):
+                return
+            self.client.delete_blob(repo, digest, 405)
+            self.client.delete_manifest(repo, manifest.digest, 202)
+        self.client.delete_blob(repo, digest, (202, 405, 404))
+        if self.client.head_blob(repo, digest):
+            self.race.add("blob kept by a manifest")
+        self.race.add("blob delete")
+        self.pause(0.05)
+
+
+class Reader(Actor):
+    """Pulls random tags whole."""
+
+    def step(self):
+        repo = self.rng.choice(REPOSITORIES)
+        began = time.monotonic()
+        found = self.client.get_manifest(repo, self.rng.choice(TAGS))
+        if found is None:
+            self.pause(0.02)
+            return
+        self.read(repo, found, began)
+        self.race.add("pull")
+
+    def read(self, repo, found, began):
+        fields = json.loads(found[2])
+        parts = [fields[k] for k in ("config",) if k in fields] + fields.get("layers", [])
+        for part in parts:
+            if self.client.get_blob(repo, part["digest"]) is None:
+                self.judge(repo, found[0], "blob " + part["digest"], began)
+        for part in fields.get("manifests", []):
+            again = time.monotonic()
+            child = self.client.get_manifest(repo, part["digest"])
+            if child is None:
+                self.judge(repo, found[0], "child " + part["digest"], began)
+            else:
+                self.read(repo, child, again)
+
+    def judge(self, repo, digest, missing, began):
+        """A manifest that was deleted cannot be reclaimed and pushed anew within the grace."""
+        there = self.client.get_manifest(repo, digest) is not None
+        age = time.monotonic() - began
+        if there and age < self.race.grace * 0.9:
+            self.race.problem(f"{repo}: manifest {digest} is there before and after ({age:.2f} s), its {missing} is not")
+        self.race.add("pull of what was deleted meanwhile")
+
+
+def delete_everything(server):
+    client = server.client()
+    for repo in REPOSITORIES:
+        for tag in client.tags(repo):
+            digest = client.head_manifest(repo, tag)
+            if digest:
+                client.delete_manifest(repo, digest, (202, 405, 404))
+        for tag in client.tags(repo):
+            client.delete_manifest(repo, tag, 202)
+    client.close()
+
+
+def run(o, seed, count, server):
+    race = Race(server, o.lease, o.grace, seed)
+    cast = [Pusher] * 4 + [IndexPusher] * 2 + [Tagger] * 2 + [Deleter] * 3 + [BlobDeleter] * BLOB_DELETERS + [Reader] * 3
+    actors = [kind(race, i) for i, kind in enumerate(cast)]
+    for actor in actors:
+        actor.start()
+    end = time.monotonic() + o.seconds
+    while time.monotonic() < end and server.alive() and len(race.problems) < 50:
+        time.sleep(0.5)
+    race.stop.set()
+    for actor in actors:
+        actor.join(90)
+        if actor.is_alive():
+            count.fail("a request hangs")
+    print("# " + ", ".join(f"{k} {v}" for k, v in sorted(race.numbers.items())), flush=True)
+    count.failed += len(race.problems)
+    if not race.problems:
+        for what in sorted(race.numbers):
+            count.passed += race.numbers[what]
+    for what in ("pull", "image pushed", "index pushed", "retag pushed", "HEAD 200", "mount 201", "delete 202"):
+        count.check(race.numbers.get(what, 0) > 0, f"happened at all: {what}")
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--seconds", type=float, default=60)
+    options.add_argument("--seed", type=int, default=None)
+    options.add_argument("--ebb", default=None)
+    options.add_argument("--grace", type=float, default=2)
+    options.add_argument("--lease", type=float, default=5)
+    o = options.parse_args()
+    seed = o.seed if o.seed is not None else random.SystemRandom().randrange(1 << 30)
+    print(f"race: seed {seed}, {o.seconds:.0f} s, {ebb_binary(o.ebb)}", flush=True)
+    count, folder = Count("race"), tempfile.mkdtemp(prefix="ebb-race-")
+    server = Server(folder, o.ebb, [f"reclaim.grace={int(o.grace * 1000)}ms", f"reclaim.lease={int(o.lease * 1000)}ms",
+                                    "reclaim.interval=50ms", "limits.upload_rest=3s", "log.requests=errors"])
+    try:
+        server.start()
+        run(o, seed, count, server)
+        delete_everything(server)
+        left = wait_empty(server.data, o.grace + 3 * o.lease + 30)
+        count.check(not left, f"everything deleted is reclaimed: {left or 'nothing is left'}")
+        server.stop()
+        problems = rows_and_files(server.data)
+        count.check(not problems, f"rows and files agree: {problems[:3] or 'yes'}")
+    except (Broken, Gone, Refused, AssertionError) as error:
+        count.fail(f"{type(error).__name__}: {error}")
+    finally:
+        if server.alive():
+            server.process.kill()
+    if count.failed:
+        print(f"# left in {folder}", flush=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(count.end())
+
+
+if __name__ == "__main__":
+    main()
