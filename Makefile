@@ -40,7 +40,7 @@ bench: deps-build deps-test deps-bench build ## measure, beside nginx and docker
 	@ninja -C build ebb bench/ebb-load
 	@bench/run
 
-soak: deps-build deps-test build-asan/build.ninja ## the simulation with new seeds for SECONDS (60)
+soak: deps-build deps-test build-asan/build.ninja ## simulation, crashes and races with new seeds for SECONDS (60)
 	@ninja -C build-asan
 	@tools/run-soak build-asan $(SECONDS)
 

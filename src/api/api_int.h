@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/space.h"
 #include "api/upload_table.h"
+#include "check/check_job.h"
 #include "oci/name.h"
 
 struct api {
@@ -16,6 +17,7 @@ struct api {
     struct http_route manifest_put_route; /* with the configured limit on its body */
     struct upload_table uploads;
     struct space space;
+    struct check_job *check;
 };
 
 /* Of one request, in its arena: what the path named, and what the log says about it. */
@@ -105,5 +107,8 @@ extern const struct http_route oci_manifest_delete_route;
 
 /* Paths outside /v2: /healthz, /readyz, /metrics. NULL when it is none of them. */
 const struct http_route *operations_route(struct http_request *rq);
+
+/* /api/ebb/v1/check and below. NULL when it is none of them. */
+const struct http_route *check_route(struct http_request *rq);
 
 #endif

@@ -66,7 +66,7 @@ void oci_fail(struct http_request *rq, const struct oci_status *table, const str
             STR("the registry's disk is full: pulls go on, and pushing works again when space was"
                 " given back");
     oci_error(rq, said->http, said->code, text, STR_NONE);
-    if (said->http == 503)
+    if (said->http == 503 || said->http == 429)
         http_answer_header(rq, "Retry-After", STR("1"));
 }
 

@@ -72,7 +72,7 @@ static void report_damage(struct http_request *rq, const struct blob_row *row, c
     log_event(LOG_ERROR, "blob is damaged", LOG_STR("digest", call->reference),
               LOG_STR("name", row->name), LOG_STR("what", str_of(what)));
     metric_add(METRIC_BLOB_DAMAGED, 1);
-    if (registry_report_damage(call->api->registry, row->id, clock_utc_ms(), &err) != ST_OK)
+    if (registry_report_damage(call->api->registry, row, clock_utc_ms(), &err) != ST_OK)
         log_failure("a damaged blob could not be marked", &err);
 }
 
@@ -141,8 +141,9 @@ static void answer_parts(struct http_request *rq, const struct source *from,
 static str range_header(const struct http_request *rq, str digest)
 {
     str only_if = http_header(rq, "If-Range");
-    str etag = arena_printf(&rq->arena, "\"%.*s\"", STR_FMT(digest));
-    if (only_if.ptr != NULL && !str_eq(only_if, etag))
+    bool quoted = str_starts(only_if, STR("\"")) && str_ends(only_if, STR("\""));
+    str bare = quoted && only_if.len > 1 ? str_slice(only_if, 1, only_if.len - 1) : STR("");
+    if (only_if.ptr != NULL && !str_eq(bare, digest))
         return STR_NONE;
     return http_header(rq, "Range");
 }

@@ -203,6 +203,8 @@ static void put(struct http_request *rq)
 {
     static const struct oci_status statuses[] = {
         { ST_MISMATCH, 400, "MANIFEST_INVALID" },
+        { ST_INVALID, 400, "MANIFEST_INVALID" },
+        { ST_TOO_LARGE, 400, "MANIFEST_INVALID" },
         { ST_OK, 0, NULL },
     };
     struct api_call *call = api_call_of(rq);
@@ -224,7 +226,7 @@ static void put(struct http_request *rq)
         st = registry_push_manifest(call->api->registry, &in, clock_utc_ms(), &missing, &err);
     if (st == ST_OK)
         answer_pushed(rq, &p);
-    else if (st == ST_MISSING_PART)
+    else if (st == ST_MISSING_PART && missing.count > 0)
         answer_missing(rq, &missing);
     else
         oci_fail(rq, statuses, &err);

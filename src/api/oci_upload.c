@@ -19,12 +19,20 @@
 #include "oci/range.h"
 
 static const struct oci_status statuses[] = {
-    { ST_NOT_FOUND, 404, "BLOB_UPLOAD_UNKNOWN" }, { ST_BUSY, 400, "BLOB_UPLOAD_INVALID" },
-    { ST_TOO_LARGE, 413, "SIZE_INVALID" },        { ST_MISMATCH, 400, "DIGEST_INVALID" },
-    { ST_DAMAGED, 400, "BLOB_UPLOAD_INVALID" },   { ST_OK, 0, NULL },
+    { ST_NOT_FOUND, 404, "BLOB_UPLOAD_UNKNOWN" },
+    { ST_TOO_LARGE, 413, "SIZE_INVALID" },
+    { ST_MISMATCH, 400, "DIGEST_INVALID" },
+    { ST_DAMAGED, 400, "BLOB_UPLOAD_INVALID" },
+    { ST_OK, 0, NULL },
+};
+/* Of taking an upload: another request may have it. */
+static const struct oci_status open_statuses[] = {
+    { ST_NOT_FOUND, 404, "BLOB_UPLOAD_UNKNOWN" },
+    { ST_BUSY, 400, "BLOB_UPLOAD_INVALID" },
+    { ST_OK, 0, NULL },
 };
 static const struct oci_status start_statuses[] = {
-    { ST_FULL, 429, "TOOMANYREQUESTS" },
+    { ST_TOO_LARGE, 429, "TOOMANYREQUESTS" },
     { ST_OK, 0, NULL },
 };
 
@@ -71,12 +79,13 @@ static void answer_blob(struct http_request *rq, const struct digest *d)
     api_call_of(rq)->digest = arena_dup(&rq->arena, digest);
 }
 
-/* A full disk is helped by giving the upload's bytes back; after other failures it can be resumed.
- */
+/* A full disk is helped by giving the upload's bytes back; after other failures it can be resumed,
+ * if anybody knows its id. */
 static void fail_transfer(struct http_request *rq, struct err *err)
 {
-    struct upload_work *w = &transfer_of(rq)->upload;
-    if (w->entry != NULL && (err->st == ST_FULL || err->st == ST_TOO_LARGE))
+    struct transfer *t = transfer_of(rq);
+    struct upload_work *w = &t->upload;
+    if (w->entry != NULL && (t->single || err->st == ST_FULL || err->st == ST_TOO_LARGE))
         upload_discard(w);
     upload_abandon(w);
     oci_fail(rq, statuses, err);
@@ -104,7 +113,7 @@ static bool mount(struct http_request *rq)
     if (st == ST_OK)
         answer_blob(rq, &digest);
     else
-        oci_fail(rq, start_statuses, &err);
+        oci_fail(rq, statuses, &err);
     return true;
 }
 
@@ -250,7 +259,7 @@ static void begin_session(struct http_request *rq, bool ends)
     if (ends && !read_want(rq, t))
         return;
     if (upload_open(call->api, call->repo, call->reference, &t->upload, &err) != ST_OK) {
-        oci_fail(rq, statuses, &err);
+        oci_fail(rq, open_statuses, &err);
         return;
     }
     t->before = t->upload.size;
@@ -301,7 +310,7 @@ static void end_early(struct http_request *rq, struct transfer *t)
     struct err err = { 0 };
     enum st st = ST_OK;
     if (t->single)
-        st = upload_cancel(&t->upload, &err);
+        upload_discard(&t->upload);
     else if (t->upload.size > t->before)
         st = upload_pause(&t->upload, &err);
     if (st != ST_OK)
@@ -364,7 +373,7 @@ static void cancel(struct http_request *rq)
     if (st == ST_OK)
         oci_answer_empty(rq, 204);
     else
-        oci_fail(rq, statuses, &err);
+        oci_fail(rq, open_statuses, &err);
 }
 
 static const struct http_sink patch_sink = { .begin = begin_patch, .add = add, .end = end };

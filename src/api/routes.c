@@ -41,12 +41,16 @@ static void answer_no_route(struct http_request *rq)
     oci_error(rq, 404, "NAME_UNKNOWN", STR("there is nothing at this path"), STR_NONE);
 }
 
+static void answer_no_memory(struct http_request *rq)
+{
+    oci_error(rq, 503, "UNAVAILABLE", STR("out of memory"), STR_NONE);
+    http_answer_header(rq, "Retry-After", STR("1"));
+}
+
 static void answer_bad_path(struct http_request *rq)
 {
     oci_error(rq, 400, "NAME_INVALID", STR("the path is not properly percent-encoded"), STR_NONE);
 }
-
-static const struct resource *find_resource(str path, struct api_call *call);
 
 static void answer_no_method(struct http_request *rq)
 {
@@ -73,6 +77,9 @@ static const struct http_route no_route = { .name = "none",
 static const struct http_route bad_path = { .name = "none",
                                             .body_max = API_BODY_DROPPED_MAX,
                                             .handle = answer_bad_path };
+static const struct http_route no_memory = { .name = "none",
+                                             .body_max = API_BODY_DROPPED_MAX,
+                                             .handle = answer_no_memory };
 static const struct http_route no_method = { .name = "none",
                                              .body_max = API_BODY_DROPPED_MAX,
                                              .handle = answer_no_method };
@@ -144,17 +151,20 @@ static const struct http_route *route(struct http_request *rq)
     struct api_call *call = arena_alloc(&rq->arena, sizeof(*call));
     str path = STR_NONE;
     if (call == NULL)
-        return &no_route; /* answers without a call */
+        return &no_memory; /* answers without a call */
     call->api = rq->app_ctx;
     rq->state = call;
     if (str_eq(rq->path, STR("/v2")))
         return pick(rq, &ping);
     if (!str_starts(rq->path, STR("/v2/"))) {
         const struct http_route *found = operations_route(rq);
+        if (found == NULL)
+            found = check_route(rq);
         return found != NULL ? found : &no_route;
     }
-    if (http_unescape(&rq->arena, str_slice(rq->path, 4, rq->path.len), &path, NULL) != ST_OK)
-        return &bad_path;
+    enum st st = http_unescape(&rq->arena, str_slice(rq->path, 4, rq->path.len), &path, NULL);
+    if (st != ST_OK)
+        return st == ST_NO_MEMORY ? &no_memory : &bad_path;
     const struct resource *resource = find_resource(path, call);
     return resource != NULL ? pick(rq, resource) : &no_route;
 }
@@ -229,6 +239,11 @@ enum st api_new(struct registry *registry, const struct api_options *options, st
     api->options = *options;
     api->manifest_put_route = oci_manifest_put_route;
     api->manifest_put_route.body_max = options->manifest.bytes_max;
+    enum st st = check_job_new(registry, &api->check, err);
+    if (st != ST_OK) {
+        mem_free(api);
+        return st;
+    }
     upload_table_init(&api->uploads);
     space_init(&api->space, registry->store);
     *out = api;
@@ -239,6 +254,7 @@ void api_free(struct api *api)
 {
     if (api == NULL)
         return;
+    check_job_free(api->check);
     upload_table_release(&api->uploads);
     mem_free(api);
 }

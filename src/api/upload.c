@@ -132,11 +132,13 @@ static enum st open_writer(struct upload_work *w, struct err *err)
 {
     struct upload *u = w->entry;
     bool spill = in_memory(w);
+    u->in_store = true; /* an opening that fails may have made the name */
     enum st st =
         blob_writer_open(registry_of(w)->store, id_of(w), spill ? 0 : w->size, &w->writer, err);
-    if (st != ST_OK)
+    if (st != ST_OK) {
+        w->lost = st == ST_DAMAGED;
         return st;
-    u->in_store = true;
+    }
     if (spill && u->data.len > 0)
         st = blob_writer_add(w->writer, u->data.ptr, u->data.len, err);
     if (st == ST_OK)
@@ -171,8 +173,10 @@ enum st upload_add(struct upload_work *w, const void *bytes, size_t len, struct 
         if (st == ST_OK)
             st = blob_writer_add(w->writer, bytes, len, err);
     }
-    if (st != ST_OK)
+    if (st != ST_OK) {
+        w->failed = true;
         return st;
+    }
     if (u->hash != NULL)
         digest_hash_add(u->hash, bytes, len);
     w->size += len;
@@ -201,10 +205,12 @@ void upload_abandon(struct upload_work *w)
 {
     if (w->entry == NULL)
         return;
-    if (w->size == w->entry->size)
+    if (w->lost)
+        upload_discard(w);
+    else if (w->size == w->entry->size && !w->failed)
         give(w);
     else
-        drop(w); /* the hash and the bytes in memory are ahead of the row: it is loaded anew */
+        drop(w); /* it is loaded anew from its row */
 }
 
 enum st upload_pause(struct upload_work *w, struct err *err)
@@ -236,7 +242,8 @@ enum st upload_cancel(struct upload_work *w, struct err *err)
 void upload_discard(struct upload_work *w)
 {
     struct err err = { 0 };
-    if (upload_cancel(w, &err) != ST_OK)
+    enum st st = upload_cancel(w, &err);
+    if (st != ST_OK && st != ST_NOT_FOUND)
         log_failure("an upload could not be ended and will expire", &err);
 }
 
@@ -247,7 +254,12 @@ static enum st make_durable(struct upload_work *w, struct err *err)
     enum st st = ST_OK;
     if (w->writer == NULL)
         st = blob_writer_open(registry_of(w)->store, id_of(w), w->size, &w->writer, err);
-    return st == ST_OK ? blob_writer_finish(w->writer, err) : st;
+    w->lost = st == ST_DAMAGED;
+    if (st == ST_OK) {
+        st = blob_writer_finish(w->writer, err);
+        w->lost = st != ST_OK;
+    }
+    return st;
 }
 
 /* Hashes what lies in the store: after a restart, or when the digest is of another algorithm than
@@ -283,9 +295,11 @@ static enum st hash_again(struct upload_work *w, enum digest_algorithm algorithm
         digest_hash_add(hash, u->data.ptr, u->data.len);
     else
         st = hash_store(w, hash, err);
-    if (st == ST_OK && digest_hash_size(hash) != w->size)
+    if (st == ST_OK && digest_hash_size(hash) != w->size) {
         st = err_set(err, ST_DAMAGED, "the upload has %llu bytes, of which %llu can be read",
                      (unsigned long long)w->size, (unsigned long long)digest_hash_size(hash));
+        w->lost = true;
+    }
     if (st == ST_OK)
         digest_hash_get(hash, out);
     digest_hash_free(hash);
@@ -331,6 +345,9 @@ enum st upload_finish(struct upload_work *w, const struct digest *want, struct e
         };
         st = registry_finish_upload(registry_of(w), w->repo, &arrival, clock_utc_ms(), err);
     }
-    drop(w);
+    if (st == ST_OK)
+        drop(w);
+    else
+        w->failed = true;
     return st;
 }

@@ -28,6 +28,8 @@ struct upload_work {
     struct upload *entry;       /* NULL once given back */
     struct blob_writer *writer; /* NULL while the bytes are in memory */
     uint64_t size;              /* with what this request brought */
+    bool failed;                /* the entry may be ahead of the row, or behind it */
+    bool lost;                  /* the store cannot give the bytes back: it can only be ended */
 };
 
 /* Starts a new upload and takes it. */
@@ -38,20 +40,22 @@ MUST_CHECK enum st upload_open(struct api *api, str repo, str id, struct upload_
                                struct err *err);
 /* Before the first byte of an empty upload: what it will be hashed with. */
 void upload_expect(struct upload_work *w, enum digest_algorithm algorithm);
-/* ST_TOO_LARGE over limits.upload_size, ST_FULL, ST_IO. After a failure: abandon or cancel. */
+/* ST_TOO_LARGE over limits.upload_size, ST_FULL, ST_IO; ST_DAMAGED when the store has fewer bytes
+ * than were acknowledged. After a failure: abandon or cancel. */
 MUST_CHECK enum st upload_add(struct upload_work *w, const void *bytes, size_t len,
                               struct err *err);
 /* Acknowledges w->size bytes and gives the upload back. */
 MUST_CHECK enum st upload_pause(struct upload_work *w, struct err *err);
 /* Makes it a blob with this digest, and gives it back. ST_MISMATCH: the bytes are another digest's;
- * the upload is cancelled then. */
+ * the upload is cancelled then. After other failures: abandon or cancel. */
 MUST_CHECK enum st upload_finish(struct upload_work *w, const struct digest *want, struct err *err);
 /* Ends the upload; its bytes are removed. */
 MUST_CHECK enum st upload_cancel(struct upload_work *w, struct err *err);
 /* As upload_cancel(), when there is another failure to report: if it cannot be ended now, it
  * expires. */
 void upload_discard(struct upload_work *w);
-/* Gives it back as it was acknowledged last. Does nothing when it was given back before. */
+/* Gives it back as it was acknowledged last; ends it when that cannot be had any more. Does nothing
+ * when it was given back before. */
 void upload_abandon(struct upload_work *w);
 
 #endif

@@ -48,6 +48,20 @@ void buf_add_byte(struct buf *b, char c)
     buf_add(b, (str){ &c, 1 });
 }
 
+void buf_add_number(struct buf *b, int64_t n)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    uint64_t left = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (n < 0)
+        buf_add_byte(b, '-');
+    buf_add(b, (str){ digits + at, sizeof(digits) - at });
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
     char small[256];

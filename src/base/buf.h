@@ -24,6 +24,7 @@ struct buf {
 
 void buf_add(struct buf *b, str s);
 void buf_add_byte(struct buf *b, char c);
+void buf_add_number(struct buf *b, int64_t n); /* decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Room for `len` more bytes at ptr + len; false (and remembered) when there is none. */
 bool buf_reserve(struct buf *b, size_t len);

@@ -36,12 +36,28 @@ static struct tm split(int64_t utc_ms, int *ms)
     return t;
 }
 
+/* The log writes the same second many times: its text is kept, by thread. */
+static _Thread_local struct {
+    int64_t second;
+    size_t len; /* 0: nothing is kept yet */
+    char text[CLOCK_RFC3339_SIZE];
+} kept;
+
 void clock_rfc3339(int64_t utc_ms, char out[static CLOCK_RFC3339_SIZE])
 {
     int ms;
-    struct tm t = split(utc_ms, &ms);
-    size_t n = strftime(out, CLOCK_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &t);
-    (void)snprintf(out + n, CLOCK_RFC3339_SIZE - n, ".%03dZ", ms);
+    int64_t second = utc_ms / 1000 - (utc_ms % 1000 < 0);
+    if (kept.len == 0 || kept.second != second) {
+        struct tm t = split(utc_ms, &ms);
+        kept.len = strftime(kept.text, sizeof(kept.text), "%Y-%m-%dT%H:%M:%S", &t);
+        kept.second = second;
+    }
+    ms = (int)(utc_ms - second * 1000);
+    memcpy(out, kept.text, kept.len);
+    const char end[] = {
+        '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'
+    };
+    memcpy(out + kept.len, end, MIN(sizeof(end), CLOCK_RFC3339_SIZE - kept.len));
 }
 
 void clock_http_date(int64_t utc_ms, char out[static CLOCK_HTTP_DATE_SIZE])

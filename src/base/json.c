@@ -29,11 +29,20 @@ static bool is_plain(unsigned char c)
     return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
 }
 
+/* Length of the leading run of plain ASCII: nearly always all of it. */
+static size_t plain_run(str s)
+{
+    size_t i = 0;
+    while (i < s.len && (unsigned char)s.ptr[i] < 0x80 && is_plain((unsigned char)s.ptr[i]))
+        i++;
+    return i;
+}
+
 void json_add_string(struct buf *b, str s)
 {
     size_t from = 0; /* start of the run that needs no escape */
     buf_add_byte(b, '"');
-    for (size_t i = 0; i < s.len;) {
+    for (size_t i = plain_run(s); i < s.len;) {
         unsigned char c = (unsigned char)s.ptr[i];
         size_t n = str_utf8_len(str_slice(s, i, s.len));
         bool c1 = n == 2 && c == 0xc2 && (unsigned char)s.ptr[i + 1] < 0xa0;

@@ -62,16 +62,23 @@ static void write_gathered(void)
 static void add_json(struct buf *b, enum log_level level, const char *when, const char *message,
                      const struct log_field *fields, size_t n)
 {
-    buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", when, level_text(level));
+    /* No printf here: this runs for every request. */
+    buf_add(b, STR("{\"time\":\""));
+    buf_add(b, str_of(when));
+    buf_add(b, STR("\",\"level\":\""));
+    buf_add(b, str_of(level_text(level)));
+    buf_add(b, STR("\",\"message\":"));
     json_add_string(b, str_of(message));
     for (size_t i = 0; i < n; i++) {
         if (fields[i].key == NULL)
             continue;
-        buf_printf(b, ",\"%s\":", fields[i].key);
+        buf_add(b, STR(",\""));
+        buf_add(b, str_of(fields[i].key));
+        buf_add(b, STR("\":"));
         if (fields[i].text.ptr != NULL)
             json_add_string(b, fields[i].text);
         else
-            buf_printf(b, "%lld", (long long)fields[i].number);
+            buf_add_number(b, fields[i].number);
     }
     buf_add(b, STR("}\n"));
 }

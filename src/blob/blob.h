@@ -110,6 +110,9 @@ MUST_CHECK enum st blob_space_get(struct blob_store *s, struct blob_space *out, 
 
 /* The stores. `dir` is made when absent; its parent must be there. */
 MUST_CHECK enum st blob_fs_open(const char *dir, struct blob_store **out, struct err *err);
+/* As blob_fs_open(), and makes nothing: ST_NOT_FOUND when there is no such directory. For reading. */
+MUST_CHECK enum st blob_fs_open_read_only(const char *dir, struct blob_store **out,
+                                          struct err *err);
 MUST_CHECK enum st blob_mem_new(struct blob_store **out, struct err *err);
 
 /* What a power loss leaves of a blob_mem store: finished bytes stay; a name that was not finished

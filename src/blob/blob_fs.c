@@ -336,6 +336,7 @@ struct walk {
     blob_walk_fn fn;
     void *ctx;
     const char *folder; /* NULL at the top */
+    bool ended;         /* by the callback */
 };
 
 static bool is_folder(const char *name)
@@ -355,16 +356,19 @@ static enum st list_top(const char *name, enum file_kind kind, uint64_t size, vo
 static enum st list_folder(const char *name, enum file_kind kind, uint64_t size, void *ctx,
                            struct err *err)
 {
-    const struct walk *walk = ctx;
+    struct walk *walk = ctx;
     char path[2 + 1 + 255 + 1]; /* NAME_MAX */
     int len = snprintf(path, sizeof(path), "%s%s", walk->folder, name);
     if (len < 0 || (size_t)len >= sizeof(path))
         return err_set(err, ST_IO, "%s/%s: the name is too long", walk->folder, name);
     str id = { path, (size_t)len };
-    if (kind == FILE_REGULAR && blob_name_valid(id))
-        return walk->fn(id, size, walk->ctx, err);
-    (void)snprintf(path, sizeof(path), "%s/%s", walk->folder, name);
-    return walk->fn(str_of(path), size, walk->ctx, err);
+    if (kind != FILE_REGULAR || !blob_name_valid(id)) {
+        (void)snprintf(path, sizeof(path), "%s/%s", walk->folder, name);
+        id = str_of(path);
+    }
+    enum st st = walk->fn(id, size, walk->ctx, err);
+    walk->ended = st != ST_OK;
+    return st;
 }
 
 static enum st fs_walk(struct blob_store *s, blob_walk_fn fn, void *ctx, struct err *err)
@@ -377,6 +381,8 @@ static enum st fs_walk(struct blob_store *s, blob_walk_fn fn, void *ctx, struct 
         make_folder(i, folder);
         walk.folder = folder;
         st = file_list(fs->dir, folder, list_folder, &walk, err);
+        if (st == ST_NOT_FOUND && !walk.ended)
+            st = ST_OK; /* no names; the next start makes it again */
     }
     return st;
 }
@@ -437,13 +443,14 @@ static enum st make_folders(int dir, struct err *err)
     return file_sync_dir(dir, ".", err);
 }
 
-enum st blob_fs_open(const char *path, struct blob_store **out, struct err *err)
+static enum st open_store(const char *path, bool read_only, struct blob_store **out,
+                          struct err *err)
 {
     AUTO(file_close_auto) int dir = -1;
-    enum st st = file_mkdir(AT_FDCWD, path, 0700, err);
+    enum st st = read_only ? ST_OK : file_mkdir(AT_FDCWD, path, 0700, err);
     if (st == ST_OK)
         st = file_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, &dir, err);
-    if (st == ST_OK)
+    if (st == ST_OK && !read_only)
         st = make_folders(dir, err);
     struct fs_store *fs = NULL;
     if (st == ST_OK) {
@@ -461,4 +468,14 @@ enum st blob_fs_open(const char *path, struct blob_store **out, struct err *err)
     dir = -1;
     *out = &fs->store;
     return ST_OK;
+}
+
+enum st blob_fs_open(const char *path, struct blob_store **out, struct err *err)
+{
+    return open_store(path, false, out, err);
+}
+
+enum st blob_fs_open_read_only(const char *path, struct blob_store **out, struct err *err)
+{
+    return open_store(path, true, out, err);
 }

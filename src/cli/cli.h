@@ -54,6 +54,5 @@ extern const char cli_version[]; /* "0.1.0" */
 
 enum cli_exit version_run(const struct cli_command *self, int argc, char **argv);
 extern const char check_help[];
-enum cli_exit check_run(const struct cli_command *self, int argc, char **argv);
 
 #endif

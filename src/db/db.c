@@ -21,6 +21,8 @@ enum st db_open(const struct db_options *options, const struct db_migration *mig
     db->options = *options;
     if (db->options.readers_max == 0)
         db->options.readers_max = 8;
+    if (db->options.read_only)
+        db->options.readers_max = 1; /* it has the log to itself: db_sqlite.c */
     if (db->options.group_max == 0)
         db->options.group_max = 256;
     if (db->options.log_max_bytes == 0)
@@ -30,9 +32,13 @@ enum st db_open(const struct db_options *options, const struct db_migration *mig
         mem_free(db);
         return err_no_memory(err);
     }
-    enum st st = db->ops->open(db, err);
-    if (st == ST_OK)
-        st = db_pool_init(db, err);
+    enum st st = db_pool_init(db, err);
+    if (st != ST_OK) {
+        mem_free((char *)(uintptr_t)db->options.path);
+        mem_free(db);
+        return st;
+    }
+    st = db->ops->open(db, err);
     if (st == ST_OK)
         st = db_migrate(db, migrations, migration_count, err);
     if (st != ST_OK) {
@@ -47,8 +53,9 @@ void db_close(struct db *db)
 {
     if (db == NULL)
         return;
-    db_pool_release(db);
+    db_pool_close(db);
     db->ops->close(db);
+    db_pool_release(db);
     char *path = (char *)(uintptr_t)db->options.path; /* made by db_open() */
     mem_free(path);
     mem_free(db);
@@ -77,16 +84,19 @@ enum st db_write(struct db *db, db_fn fn, void *ctx, struct err *err)
 enum st db_read(struct db *db, db_fn fn, void *ctx, struct err *err)
 {
     assert(!db_inside);
-    struct db_conn *conn;
-    enum st st = db_pool_take(db, &conn, err);
+    struct db_reader reader;
+    enum st st = db_pool_take(db, &reader, err);
     if (st != ST_OK)
         return st;
     struct err why;
-    struct db_tx tx = { .db = db, .conn = conn };
-    st = db->ops->begin(conn, &why);
-    if (st == ST_OK)
-        st = db_call(fn, &tx, ctx, &why);
-    db_pool_give(db, conn, db->ops->end(conn));
+    struct db_tx tx = { .db = db, .conn = reader.conn };
+    st = db_call(fn, &tx, ctx, &why);
+    bool fit = true;
+    if (tx.failed != ST_OK) { /* the engine failed: whatever it left open is not used again */
+        fit = db->ops->end(reader.conn);
+        reader.snapshot = false;
+    }
+    db_pool_give(db, &reader, fit);
     if (st != ST_OK && err != NULL)
         *err = why;
     return st;

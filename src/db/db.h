@@ -35,6 +35,9 @@ struct db_options {
     unsigned group_max;     /* writes in one commit; 0 means 256 */
     uint64_t log_max_bytes; /* bound of the write-ahead log before writers wait; 0 means 64 MiB */
     bool no_sync;           /* tests only: commits are not durable */
+    /* Changes no file, a log that a crash left included, which is read all the same. The database
+     * must be there with the newest schema, and nobody may have it open; db_write() is ST_DENIED. */
+    bool read_only;
 };
 
 /* One step of the schema. Steps are applied in order, each in a transaction, once. */
@@ -111,7 +114,8 @@ struct db_status {
     uint64_t log_bytes; /* of the write-ahead log */
 };
 MUST_CHECK enum st db_get_status(struct db *db, struct db_status *out, struct err *err);
-/* The engine's own check of its file: ST_DAMAGED with what it found. */
+/* The engine's own check of its file: ST_DAMAGED with what it found. With read_only, before the
+ * first db_read(). */
 MUST_CHECK enum st db_check(struct db *db, struct err *err);
 
 #endif

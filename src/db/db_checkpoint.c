@@ -101,12 +101,14 @@ void db_log_press(struct db_log *log)
     log->pressed = log->bytes > 0;
 }
 
-static int checkpoint(struct db_conn *conn, int mode, uint64_t *moved)
+static int checkpoint(struct db_log *log, struct db_conn *conn, int mode, uint64_t *moved)
 {
     int frames = 0, done = 0;
+    db_pool_settle(log->db);
     int code = fault_hit(FAULT_SQL)
                    ? SQLITE_IOERR
                    : sqlite3_wal_checkpoint_v2(conn->handle, NULL, mode, &frames, &done);
+    db_pool_resume(log->db);
     *moved = bytes_of(done);
     return code;
 }
@@ -119,7 +121,7 @@ static void pass(struct db_log *log)
     log->running = true;
     lock_drop(&log->lock);
     uint64_t moved;
-    int code = checkpoint(log->conn, SQLITE_CHECKPOINT_PASSIVE, &moved);
+    int code = checkpoint(log, log->conn, SQLITE_CHECKPOINT_PASSIVE, &moved);
     if (code == SQLITE_OK)
         metric_cell_add(metric_cell(METRIC_DB_CHECKPOINTS, "mode=\"passive\""), 1);
     else if (code != SQLITE_BUSY) /* it is repeated when the log has grown; the writer reports */
@@ -172,7 +174,7 @@ enum st db_log_make_room(struct db_log *log, struct db_conn *conn, struct err *e
     int64_t usual_ms = conn->busy_ms;
     conn->busy_ms = full ? log->limit_wait_ms : RESTART_WAIT_MS;
     uint64_t moved;
-    int code = checkpoint(conn, SQLITE_CHECKPOINT_RESTART, &moved);
+    int code = checkpoint(log, conn, SQLITE_CHECKPOINT_RESTART, &moved);
     conn->busy_ms = usual_ms;
     if (code == SQLITE_OK)
         metric_cell_add(metric_cell(METRIC_DB_CHECKPOINTS, "mode=\"restart\""), 1);

@@ -10,6 +10,7 @@
 #define EBB_DB_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/lock.h"
 #include "db/db.h"
@@ -55,28 +56,45 @@ struct db_tx {
     enum st failed; /* a statement failed in the engine: must not be committed. ST_OK: none did */
 };
 
+/* A connection for reading, and the snapshot that it may still hold from the read before. */
+struct db_reader {
+    struct db_conn *conn;
+    uint64_t epoch; /* of the snapshot */
+    bool snapshot;  /* one is open */
+};
+
 struct db_pool {
     struct lock lock;
     pthread_cond_t freed;
-    struct db_conn **idle; /* a stack: the one used last has the warmest cache */
+    struct db_reader *idle; /* a stack: the one used last has the warmest cache */
     unsigned idle_count;
     unsigned open_count; /* idle, in use or being opened */
     unsigned max;
+    unsigned settling; /* how many asked that no snapshot outlives its read */
 };
 
 struct db {
     const struct db_ops *ops;
+    /* Grows with each commit, before it is acknowledged: a snapshot of the current epoch shows
+     * everything that was acknowledged. */
+    _Atomic uint64_t epoch;
     struct db_options options; /* with the defaults filled in; .path is owned */
     struct db_pool pool;
     void *engine; /* the engine's own state */
 };
 
 MUST_CHECK enum st db_pool_init(struct db *db, struct err *err);
-void db_pool_release(struct db *db); /* nobody may read any more */
-/* Lends a connection for reading; waits when all are lent. */
-MUST_CHECK enum st db_pool_take(struct db *db, struct db_conn **out, struct err *err);
+void db_pool_close(struct db *db);   /* nobody may read any more; settling does nothing then */
+void db_pool_release(struct db *db); /* nobody may settle any more */
+/* Lends a connection for reading, with a snapshot that shows everything acknowledged; waits when
+ * all are lent. */
+MUST_CHECK enum st db_pool_take(struct db *db, struct db_reader *out, struct err *err);
 /* `fit` is false for a connection that has to be closed. */
-void db_pool_give(struct db *db, struct db_conn *conn, bool fit);
+void db_pool_give(struct db *db, struct db_reader *reader, bool fit);
+/* Between these two no snapshot outlives its read: idle ones are ended now, lent ones when they
+ * come back. The log can only be moved, and start over, when nobody looks at it. */
+void db_pool_settle(struct db *db);
+void db_pool_resume(struct db *db);
 
 /* Brings the schema up to the last of `steps`. */
 MUST_CHECK enum st db_migrate(struct db *db, const struct db_migration *steps, size_t count,

@@ -21,6 +21,11 @@ enum st db_migrate(struct db *db, const struct db_migration *steps, size_t count
                      "the database has schema version %d, this program knows versions up to %zu: "
                      "use the program that wrote it or a newer one",
                      version, count);
+    if (st == ST_OK && (size_t)version < count && db->options.read_only)
+        st = err_set(err, ST_UNSUPPORTED,
+                     "the database has schema version %d, not %zu: start the registry once, which "
+                     "brings it up",
+                     version, count);
     for (size_t i = (size_t)version; st == ST_OK && i < count; i++) {
         struct err why;
         st = db->ops->migrate(conn, steps[i].sql, steps[i].version, &why);

@@ -156,8 +156,8 @@ static enum st set_up(struct db *db, struct db_conn *conn, enum db_role role, st
         "PRAGMA page_size=4096",
         "PRAGMA encoding='UTF-8'",
         "PRAGMA temp_store=MEMORY",
-        "PRAGMA mmap_size=0", /* its pages would count as the server's memory */
-        role == DB_ROLE_WRITER ? "PRAGMA cache_size=-8192" : "PRAGMA cache_size=-1024",
+        "PRAGMA mmap_size=0",      /* its pages would count as the server's memory */
+        "PRAGMA cache_size=-8192", /* holds the upper levels of the indexes at 10^6 images */
         db->options.no_sync ? "PRAGMA synchronous=OFF" : "PRAGMA synchronous=FULL",
         limit,
         role == DB_ROLE_READER ? "PRAGMA query_only=ON" : "PRAGMA query_only=OFF",
@@ -191,6 +191,35 @@ static enum st use_log(struct db_conn *conn, struct err *err)
     return st;
 }
 
+/* Changes nothing. Without a log the file is opened as one that cannot change. With one, SQLite has
+ * to index the log: in its memory and not in a file, because the connection locks others out, and
+ * it leaves the log where it is in the end. */
+static int open_read_only(const struct db_sqlite *engine, struct db_conn *conn)
+{
+    char uri[3 * 4096 + 32] = "file:";
+    size_t len = strlen(uri);
+    int code;
+    if (engine->has_log) {
+        code = sqlite3_open_v2(engine->path, &conn->handle,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, db_fault_vfs());
+        if (code == SQLITE_OK)
+            code = sqlite3_db_config(conn->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        if (code == SQLITE_OK)
+            code = sqlite3_exec(conn->handle, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL);
+        return code;
+    }
+    for (const char *p = engine->path; *p != '\0' && len < sizeof(uri) - 32; p++) {
+        if (strchr("%?#", *p) != NULL)
+            len += (size_t)snprintf(uri + len, 4, "%%%02X", (unsigned char)*p);
+        else
+            uri[len++] = *p;
+    }
+    (void)snprintf(uri + len, sizeof(uri) - len, "?immutable=1");
+    return sqlite3_open_v2(uri, &conn->handle,
+                           SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
+                           db_fault_vfs());
+}
+
 enum st db_sqlite_connect(struct db *db, enum db_role role, struct db_conn **out, struct err *err)
 {
     struct db_conn *conn = mem_new(sizeof(*conn));
@@ -198,11 +227,14 @@ enum st db_sqlite_connect(struct db *db, enum db_role role, struct db_conn **out
         return err_no_memory(err);
     conn->busy_ms = BUSY_MS;
     conn->stmt_max = role == DB_ROLE_CHECKPOINTER ? 8 : role == DB_ROLE_WRITER ? 256 : 128;
-    int code = sqlite3_open_v2(engine_of(db)->path, &conn->handle,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, db_fault_vfs());
+    bool read_only = db->options.read_only;
+    int code = read_only
+                   ? open_read_only(engine_of(db), conn)
+                   : sqlite3_open_v2(engine_of(db)->path, &conn->handle,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, db_fault_vfs());
     enum st st = code == SQLITE_OK ? set_up(db, conn, role, err)
                                    : db_sqlite_failure(conn, code, "open", err);
-    if (st == ST_OK)
+    if (st == ST_OK && !read_only)
         st = use_log(conn, err);
     if (st != ST_OK) {
         db_sqlite_disconnect(conn);
@@ -225,6 +257,7 @@ void db_sqlite_disconnect(struct db_conn *conn)
 
 static enum st connect_for(struct db *db, bool writes, struct db_conn **out, struct err *err)
 {
+    writes = writes && !db->options.read_only;
     return db_sqlite_connect(db, writes ? DB_ROLE_WRITER : DB_ROLE_READER, out, err);
 }
 
@@ -309,6 +342,18 @@ static enum st make_file(const char *path, bool sync, struct err *err)
     return file_sync_dir(AT_FDCWD, parent, err);
 }
 
+static enum st file_bytes(const char *path, const char *end, uint64_t *out, struct err *err);
+
+static enum st look_at_files(struct db_sqlite *engine, struct err *err)
+{
+    uint64_t log_bytes = 0;
+    if (access(engine->path, F_OK) != 0)
+        return err_sys(err, "there is no database");
+    enum st st = file_bytes(engine->path, "-wal", &log_bytes, err);
+    engine->has_log = log_bytes > 0;
+    return st;
+}
+
 static enum st engine_open(struct db *db, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -325,6 +370,10 @@ static enum st engine_open(struct db *db, struct err *err)
         engine->path = mem_dup(db->options.path, strlen(db->options.path));
         if (engine->path == NULL)
             st = err_no_memory(err);
+    }
+    if (st == ST_OK && db->options.read_only) {
+        st = look_at_files(engine, err);
+        return st == ST_OK ? ST_OK : err_wrap(err, "open the database %s", db->options.path);
     }
     if (st == ST_OK)
         st = make_file(engine->path, !db->options.no_sync, err);
@@ -351,6 +400,8 @@ static void engine_close(struct db *db)
 
 static enum st engine_write(struct db *db, db_fn fn, void *ctx, struct err *err)
 {
+    if (db->options.read_only)
+        return err_set(err, ST_DENIED, "the database was opened for reading only");
     return db_writer_write(&engine_of(db)->writer, fn, ctx, err);
 }
 
@@ -432,12 +483,12 @@ static enum st schema_version(struct db_conn *conn, int *out, struct err *err)
 static enum st status(struct db *db, struct db_status *out, struct err *err)
 {
     struct db_status found = { 0 };
-    struct db_conn *conn;
-    enum st st = db_pool_take(db, &conn, err);
+    struct db_reader reader;
+    enum st st = db_pool_take(db, &reader, err);
     if (st != ST_OK)
         return st;
-    st = schema_version(conn, &found.schema_version, err);
-    db_pool_give(db, conn, st == ST_OK);
+    st = schema_version(reader.conn, &found.schema_version, err);
+    db_pool_give(db, &reader, st == ST_OK);
     const char *path = engine_of(db)->path;
     if (st == ST_OK)
         st = file_bytes(path, "", &found.bytes, err);

@@ -121,6 +121,7 @@ MUST_CHECK enum st db_writer_write(struct db_writer *writer, db_fn fn, void *ctx
 struct db_sqlite {
     char *scratch; /* the directory of a database "in memory"; NULL otherwise */
     char *path;
+    bool has_log; /* with read_only: there is a log to read */
     struct db_log log;
     struct db_writer writer;
 };

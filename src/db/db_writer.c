@@ -131,6 +131,7 @@ static enum st commit(struct db_writer *writer, struct err *err)
 {
     int64_t start = clock_mono_us();
     enum st st = db_sqlite_do(writer->conn, "COMMIT", err);
+    atomic_fetch_add(&writer->db->epoch, 1); /* failed or not: who reads next looks anew */
     if (st != ST_OK)
         return st;
     metric_add(METRIC_DB_COMMITS, 1);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "deletion/deletion.h"
 
-#include "base/buf.h"
 #include "meta/receipts.h"
 
 /* A deletion under way, inside its transaction. */
@@ -63,7 +62,7 @@ static enum st delete_tag(struct db_tx *tx, struct deletion *d, struct err *err)
     return st;
 }
 
-/* ---- a manifest, with what hangs below ---------------------------------------------------- */
+/* ---- a manifest, and what hangs below ---------------------------------------------------- */
 
 static enum st remove_tags_of(struct db_tx *tx, struct deletion *d, int64_t manifest_id,
                               const struct digest *digest, struct err *err)
@@ -98,43 +97,16 @@ static enum st trash_manifest(struct db_tx *tx, struct deletion *d, int64_t id,
     return st;
 }
 
-/* Visits what hangs below a manifest that just went: what nothing holds any more goes too and is
- * added to `work`; what is held still may have become loose. */
-static enum st follow(struct db_tx *tx, struct deletion *d, int64_t id, struct buf *work,
-                      struct err *err)
+/* What hangs below may be kept by something else; what is not is loose from now on. */
+static enum st let_go_below(struct db_tx *tx, struct deletion *d, int64_t id, struct err *err)
 {
     AUTO(arena_release) struct arena scratch = { .limit_bytes = 32 * MIB };
     int64_t *below = NULL;
     size_t count = 0;
     enum st st = manifests_below(tx, id, &scratch, &below, &count, err);
-    for (size_t i = 0; i < count && st == ST_OK; i++) {
-        struct standing s = { 0 };
-        st = manifests_standing(tx, below[i], &s, err);
-        if (st != ST_OK)
-            break;
-        if (s.held) {
-            st = manifests_review(tx, below[i], &d->r->keeping, d->now, err);
-        } else if (!s.trashed) {
-            st = trash_manifest(tx, d, below[i], &s, err);
-            buf_add(work, (str){ (const char *)&below[i], sizeof(below[i]) });
-        }
-    }
+    for (size_t i = 0; i < count && st == ST_OK; i++)
+        st = manifests_review(tx, below[i], &d->r->keeping, d->now, err);
     return st;
-}
-
-static enum st trash_with_all_below(struct db_tx *tx, struct deletion *d, int64_t id,
-                                    const struct standing *s, struct err *err)
-{
-    AUTO(buf_release) struct buf work = { .max_bytes = 64 * MIB };
-    size_t done = 0;
-    enum st st = trash_manifest(tx, d, id, s, err);
-    buf_add(&work, (str){ (const char *)&id, sizeof(id) });
-    while (st == ST_OK && done < work.len) {
-        memcpy(&id, work.ptr + done, sizeof(id));
-        done += sizeof(id);
-        st = follow(tx, d, id, &work, err);
-    }
-    return st == ST_OK ? buf_status(&work, err) : st;
 }
 
 static enum st refuse_child(struct db_tx *tx, const struct deletion *d, struct err *err)
@@ -165,7 +137,9 @@ static enum st delete_manifest(struct db_tx *tx, struct deletion *d, struct err 
     if (st == ST_OK)
         st = open_receipt(tx, d, err);
     if (st == ST_OK)
-        st = trash_with_all_below(tx, d, row.id, &s, err);
+        st = trash_manifest(tx, d, row.id, &s, err);
+    if (st == ST_OK)
+        st = let_go_below(tx, d, row.id, err);
     d->result.digest = d->order->digest;
     return st;
 }

@@ -5,8 +5,10 @@
  * in front of it.
  *
  *  1. Visible at once: what an order deleted is gone in the next request, in that repository only.
- *  2. Whole: a manifest goes with what only it held: the children of an index, the referrers of a
- *     subject, and the tags on them. What something live still holds stays.
+ *  2. Together: what only a deleted manifest kept (the children of an index, the referrers of a
+ *     subject) becomes loose and is reclaimed with it, after one grace. Until then it answers by
+ * its digest: another client may have been told a moment ago that it is there, and may name it in
+ * the index that it pushes next. What something else keeps stays.
  *  3. Complete (invariant 1): what a live manifest names cannot be deleted under it: ST_DENIED for
  * a child of a live index and for a blob that a live manifest uses.
  *  4. Recorded: the receipt names every tag, manifest and blob link that went, and until when it

@@ -308,11 +308,13 @@ enum st blobs_review_link(struct db_tx *tx, const struct link_ref *link, int64_t
     return st;
 }
 
-enum st blobs_set_damaged(struct db_tx *tx, int64_t blob_id, bool damaged, int64_t now,
+enum st blobs_set_damaged(struct db_tx *tx, const struct blob_row *row, bool damaged, int64_t now,
                           struct err *err)
 {
-    return db_run(tx, "UPDATE blob SET damaged_at = $1 WHERE id = $2",
-                  DB_ARGS(damaged ? DB_INT(now) : DB_NULL, DB_INT(blob_id)), NULL, err);
+    return db_run(
+        tx, "UPDATE blob SET damaged_at = $1 WHERE id = $2 AND name IS NOT DISTINCT FROM $3",
+        DB_ARGS(damaged ? DB_INT(now) : DB_NULL, DB_INT(row->id), DB_TEXT_OR_NULL(row->name)), NULL,
+        err);
 }
 
 enum st doomed_add(struct db_tx *tx, str name, uint64_t size, int64_t now, struct err *err)

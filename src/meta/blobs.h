@@ -104,9 +104,10 @@ struct removal {
 MUST_CHECK enum st blobs_review_link(struct db_tx *tx, const struct link_ref *link, int64_t now,
                                      struct removal *out, struct err *err);
 
-/* Known to be damaged from now on (or, with `damaged` false, whole again). */
-MUST_CHECK enum st blobs_set_damaged(struct db_tx *tx, int64_t blob_id, bool damaged, int64_t now,
-                                     struct err *err);
+/* Known to be damaged from now on (or, with `damaged` false, whole again). Does nothing when the
+ * blob's bytes are others than those of `row`: an id is used again, a name is not. */
+MUST_CHECK enum st blobs_set_damaged(struct db_tx *tx, const struct blob_row *row, bool damaged,
+                                     int64_t now, struct err *err);
 
 /* Names whose bytes are to be removed. */
 MUST_CHECK enum st doomed_add(struct db_tx *tx, str name, uint64_t size, int64_t now,

@@ -7,7 +7,7 @@
  *   absent ──────────▶ loose ◀──────────────────────────────▶ kept
  *      ▲               due_at     nothing of that any more     due_at NULL
  *      │                 │  ▲
- *      │ reclaim: due,   │  └─ a HEAD renews                     │ delete, with what hangs below
+ *      │ reclaim: due,   │  └─ a HEAD renews                     │ delete by digest
  *      │ nothing names it│                                       ▼ (from loose as well)
  *      ├─────────────────┘                                     trash
  *      └──────────────────────── reclaim: due ───────────────── receipt_id, due_at
@@ -16,12 +16,12 @@
  *
  *   kept    a tag names it, or a kept manifest is above it: so it is reachable from a tag. Exactly
  *           then due_at is NULL. Letting a manifest go therefore lets go what hangs below it.
- *   held    a tag names it, or a live manifest is above it: it must stay visible (invariant 1).
  *   named   any row is above it, in the trash too: it must stay on the disk, for undo. Of one in
  *           the trash: a row in the trash is above it. What lives can do without it.
  *
- * A link between two manifests is their digests; since a digest cannot contain itself, there are no
- * cycles. Pushing a manifest that lies in the trash takes it out of there.
+ * A link between two manifests is their digests. A digest cannot contain itself, but an index could
+ * have its own child as its subject: such knots, which would keep themselves, are refused. Pushing
+ * a manifest that lies in the trash takes it out of there.
  */
 #ifndef EBB_MANIFESTS_H
 #define EBB_MANIFESTS_H
@@ -62,8 +62,11 @@ struct manifest_missing {
 };
 
 /* Inserts the manifest as loose, or finds it, or takes it out of the trash. The caller then sets
- * its tags and calls manifests_review(). ST_MISSING_PART  with *missing filled: the only output
- * that a failure sets ST_MISMATCH      the same bytes are stored as another media type */
+ * its tags and calls manifests_review().
+ *
+ *   ST_MISSING_PART  with *missing filled: the only output that a failure sets
+ *   ST_MISMATCH      the same bytes are stored as another media type
+ *   ST_INVALID       its subject is below it */
 MUST_CHECK enum st manifests_put(struct db_tx *tx, const struct manifest_push *in,
                                  const struct keeping *k, int64_t now, int64_t *id,
                                  struct manifest_missing *missing, struct err *err);
@@ -95,7 +98,6 @@ struct standing {
     int64_t due_at; /* 0: none */
     bool trashed;
     bool kept;
-    bool held;
     bool named;
     uint64_t size; /* of the payload */
     struct digest digest;

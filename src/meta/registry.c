@@ -16,7 +16,7 @@ struct blob_call {
     struct blob_row *row;
     bool *repo_known;
     int64_t now;
-    int64_t blob_id;
+    const struct blob_row *damaged;
 };
 
 static enum st no_blob(str repo, const struct digest *d, struct err *err)
@@ -115,9 +115,15 @@ static enum st find_manifest(struct db_tx *tx, void *ctx, struct err *err)
     enum st st = c->digest == NULL
                      ? manifests_find_by_tag(tx, c->repo, c->tag, c->arena, c->row, err)
                      : manifests_find_by_digest(tx, c->repo, c->digest, c->arena, c->row, err);
-    if (st == ST_NOT_FOUND)
-        *c->repo_known = repositories_find(tx, c->repo, &repo_id, NULL) == ST_OK;
-    return st;
+    if (st != ST_NOT_FOUND)
+        return st;
+    struct err why = { 0 };
+    enum st there = repositories_find(tx, c->repo, &repo_id, &why);
+    *c->repo_known = there == ST_OK;
+    if (there == ST_OK)
+        return st;
+    *err = why;
+    return there;
 }
 
 enum st registry_find_manifest(struct registry *r, str repo, str tag, const struct digest *d,
@@ -381,12 +387,13 @@ enum st registry_push_manifest(struct registry *r, const struct registry_push *i
 static enum st report_damage(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct blob_call *c = ctx;
-    return blobs_set_damaged(tx, c->blob_id, true, c->now, err);
+    return blobs_set_damaged(tx, c->damaged, true, c->now, err);
 }
 
-enum st registry_report_damage(struct registry *r, int64_t blob_id, int64_t now, struct err *err)
+enum st registry_report_damage(struct registry *r, const struct blob_row *row, int64_t now,
+                               struct err *err)
 {
-    struct blob_call c = { .blob_id = blob_id, .now = now };
+    struct blob_call c = { .damaged = row, .now = now };
     return db_write(r->db, report_damage, &c, err);
 }
 

@@ -97,8 +97,9 @@ MUST_CHECK enum st registry_push_manifest(struct registry *r, const struct regis
                                           int64_t now, struct manifest_missing *missing,
                                           struct err *err);
 
-MUST_CHECK enum st registry_report_damage(struct registry *r, int64_t blob_id, int64_t now,
-                                          struct err *err);
+/* The bytes of `row` are not what they should be. Does nothing when the blob has others by now. */
+MUST_CHECK enum st registry_report_damage(struct registry *r, const struct blob_row *row,
+                                          int64_t now, struct err *err);
 MUST_CHECK enum st registry_count_uploads(struct registry *r, uint64_t *out, struct err *err);
 
 #endif

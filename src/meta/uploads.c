@@ -22,7 +22,7 @@ enum st uploads_start(struct db_tx *tx, str id, str repo, uint64_t limit, int64_
                DB_ARGS(DB_TEXT(id), DB_TEXT(repo), DB_INT(now), DB_INT(due_at), DB_INT(limit)),
                &started, err);
     if (st == ST_OK && started == 0)
-        return err_set(err, ST_FULL,
+        return err_set(err, ST_TOO_LARGE,
                        "%.*s has %llu uploads under way, which is as many as are allowed"
                        " (limits.uploads_per_repository): finish or cancel some",
                        STR_FMT(repo), (unsigned long long)limit);

@@ -20,7 +20,7 @@ struct upload_row {
     str data;      /* the bytes themselves while they are few; unset when they are in the store */
 };
 
-/* ST_FULL when `repo` has `limit` uploads under way already. */
+/* ST_TOO_LARGE when `repo` has `limit` uploads under way already. */
 MUST_CHECK enum st uploads_start(struct db_tx *tx, str id, str repo, uint64_t limit, int64_t now,
                                  int64_t due_at, struct err *err);
 /* ST_NOT_FOUND when there is no such upload in this repository. */

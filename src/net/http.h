@@ -71,7 +71,7 @@ struct http_request {
     str method_text;
     str path;            /* as sent: still percent-encoded, without the query; starts with "/" */
     str query;           /* as sent, without the "?"; unset when there is none */
-    str body;            /* of a route without a sink */
+    str body;            /* of a route without a sink; "" when there is none */
     int64_t body_length; /* announced: -1 chunked, 0 none */
     str id;              /* of this request, for the log and the X-Request-Id header */
     str peer;            /* the client's address as text, without port */
@@ -81,6 +81,7 @@ struct http_request {
     void *app_ctx;   /* from struct http_app */
     void *state;     /* the application's own */
     int answer_code; /* 0 until answered */
+    bool misread;    /* some of it could not be decoded for want of memory */
 };
 
 /* What the server refuses by itself. The application words the answer. */
@@ -149,8 +150,9 @@ void http_server_stop(struct http_server *s, int64_t grace_ms);
 str http_header(const struct http_request *rq, const char *name);
 unsigned http_header_count(const struct http_request *rq, const char *name);
 
-/* The first value of a query parameter, decoded into the arena; false when absent. "+" stays "+".
- */
+/* The first value of a query parameter, decoded; false when absent. "+" stays "+". The value lives
+ * as long as the request. Without memory to decode it, it is "" and the request will be answered
+ * with 500 whatever the handler says. */
 bool http_query(struct http_request *rq, const char *name, str *value);
 /* Each value in turn: start with *at = 0. */
 bool http_query_each(struct http_request *rq, const char *name, size_t *at, str *value);
@@ -166,10 +168,11 @@ str http_escape(struct arena *a, str s);
 
 /* Sets the code; a second answer of the same request replaces the first and all that was added. */
 void http_answer(struct http_request *rq, int code);
-/* Adds a header. Name and value are copied; a value with control bytes is a bug. */
+/* Adds a header. Name and value are copied; a value with control bytes is a bug. An unset value is
+ * text that the arena had no room for: 500 is answered instead. */
 void http_answer_header(struct http_request *rq, const char *name, str value);
 /* Appends bytes to the body; borrowed until the request's end (arena, static, or released by
- * http_on_end()). */
+ * http_on_end()). Unset: as above. */
 void http_answer_bytes(struct http_request *rq, str bytes);
 /* Appends `length` bytes of `fd` from `offset`; the descriptor is borrowed until the request's end.
  * A file that turns out shorter cuts the connection, so the client sees that bytes are missing. */

@@ -65,6 +65,10 @@ void http_answer_header(struct http_request *rq, const char *name, str value)
     struct http_exchange *x = http_exchange_of(rq);
     struct http_answer *a = &x->answer;
     str key = str_of(name);
+    if (value.ptr == NULL) {
+        a->failed = true;
+        return;
+    }
     if (!is_clean(value) || !is_clean(key)) {
         log_event(LOG_ERROR, "an answer's header held control bytes", LOG_STR("header", key),
                   LOG_STR("request", rq->id));
@@ -106,6 +110,8 @@ static void add_segment(struct http_request *rq, struct http_segment segment)
 
 void http_answer_bytes(struct http_request *rq, str bytes)
 {
+    if (bytes.ptr == NULL)
+        http_exchange_of(rq)->answer.failed = true;
     add_segment(rq, (struct http_segment){ .ptr = bytes.ptr, .fd = -1, .len = bytes.len });
 }
 

@@ -96,6 +96,7 @@ static void request_begin(struct http_exchange *x)
     rq->path = h->line_done && h->path.len > 0 ? text_of(x, h->path) : STR("/");
     if (h->line_done && h->has_query)
         rq->query = text_of(x, h->query);
+    rq->body = STR("");
     rq->body_length = h->chunked ? -1 : (int64_t)h->content_length;
     rq->id = (str){ x->id, sizeof(x->id) };
     rq->peer = (str){ c->text, c->text_len };
@@ -276,7 +277,7 @@ void http_conn_answered(struct http_conn *c)
     struct http_exchange *x = c->x;
     if (x->rq.answer_code == 0)
         http_conn_refuse(c, &no_answer);
-    else if (x->answer.failed)
+    else if (x->answer.failed || x->rq.misread)
         http_conn_refuse(c, &no_memory);
     else
         begin_send(c);

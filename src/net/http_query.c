@@ -111,11 +111,16 @@ bool http_query_each(struct http_request *rq, const char *name, size_t *at, str 
         str key = pair;
         str raw = STR("");
         (void)str_cut(pair, '=', &key, &raw);
-        str decoded;
-        if (names(key, wanted) && http_unescape(&rq->arena, raw, &decoded, NULL) == ST_OK) {
-            *value = decoded;
+        if (!names(key, wanted) || !is_sound(raw))
+            continue;
+        *value = raw;
+        if (memchr(raw.ptr, '%', raw.len) == NULL)
             return true;
+        if (http_unescape(&rq->arena, raw, value, NULL) != ST_OK) {
+            *value = STR("");
+            rq->misread = true;
         }
+        return true;
     }
     return false;
 }

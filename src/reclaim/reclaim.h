@@ -13,7 +13,8 @@
  * repeated. crash before the commit: nothing happened crash before the removal: the name is still
  * in `doomed` crash before the drop: the removal is repeated, and finds nothing
  *  4. Names are never used twice, so removing one cannot hurt a newer upload of the same bytes.
- *  5. Bounded: a transaction takes RECLAIM_BATCH objects, so writers wait for little.
+ *  5. Bounded: a transaction takes RECLAIM_BATCH objects, and a few hundred below them, so writers
+ *              wait for little.
  *  6. Failing: a step that fails is repeated later with a growing pause; what it did is kept.
  *
  * Threads: one loop thread; reclaim_step() may be called by any thread as long as only one does.

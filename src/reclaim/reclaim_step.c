@@ -141,7 +141,6 @@ static enum st drop_names(struct db_tx *tx, void *ctx, struct err *err)
 
 static enum st remove_names(struct registry *r, struct reclaim_report *out, struct err *err)
 {
-    AUTO(arena_release) struct arena scratch = { 0 };
     struct batch b = { .r = r };
     str names[RECLAIM_BATCH];
     enum st st = db_read(r->db, list_names, &b, err);

@@ -12,4 +12,6 @@ enum cli_exit serve_run(const struct cli_command *self, int argc, char **argv);
 
 extern const struct cli_command config_commands[];
 
+enum cli_exit check_command(const struct cli_command *self, int argc, char **argv);
+
 #endif

@@ -7,8 +7,8 @@ static const struct cli_command commands[] = {
       "\n"
       "`ebb config COMMAND --help` shows more.\n",
       NULL, config_commands },
-    { "check", "DIR|URL", "Check a data directory or a running registry.", check_help, check_run,
-      NULL },
+    { "check", "[OPTIONS] DIR|URL", "Check a data directory or a running registry.", check_help,
+      check_command, NULL },
     { "version", "", "Print the version.", "", version_run, NULL },
     { 0 },
 };

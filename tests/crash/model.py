@@ -64,11 +64,6 @@ class Repository:
         referrers = [d for d in state.live if self.known[d].subject == digest]
         return [d for d in self.known[digest].children if d in state.live] + referrers
 
-    def held(self, state, digest):
-        manifest = self.known[digest]
-        above = [d for d in state.live if digest in self.known[d].children]
-        return digest in state.tags.values() or above or manifest.subject in state.live
-
     def pushed(self, manifest, tag, began):
         self.known[manifest.digest] = manifest
         new = self.state.copy()
@@ -85,22 +80,12 @@ class Repository:
         return new
 
     def manifest_deleted(self, digest):
-        """With what only it held. What a loose manifest holds may be gone with that one already, so it
-        stays in `live`, which lets it be absent."""
+        """What only it kept is loose then."""
         new = self.state.copy()
-        work = [digest]
-        while work:
-            gone = work.pop()
-            below = self.below(new, gone)
-            new.tags = {t: d for t, d in new.tags.items() if d != gone}
-            new.live.discard(gone)
-            new.dead.add(gone)
-            new.promised.pop(gone, None)
-            for d in below:
-                if not self.held(new, d):
-                    work.append(d)
-                else:
-                    new.promised.pop(d, None)
+        new.tags = {t: d for t, d in new.tags.items() if d != digest}
+        new.live.discard(digest)
+        new.dead.add(digest)
+        new.promised.pop(digest, None)
         return new
 
     def blob_deleted(self, digest):

@@ -455,6 +455,13 @@ class Server:
         if self.process.returncode != 0:
             raise Broken(f"the server ended with {self.process.returncode}: {self.log()[-2000:]}")
 
+    def check(self, *options):
+        """What `ebb check` has to say against the stopped server's directory: "" when nothing."""
+        result = subprocess.run([self.binary, "check", *options, self.data], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                                timeout=300, env=self.environment, check=False)
+        return "" if result.returncode == 0 else f"ebb check: status {result.returncode}: {result.stdout[-1500:]}"
+
     def rss(self):
         """Bytes of memory in use."""
         with open(f"/proc/{self.pid}/status", encoding="ascii") as status:

@@ -26,76 +26,13 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 from registry import (PATIENCE, Broken, Count, Gone, Refused, Server, ebb_binary, sha256,  # noqa: E402
                       wait_for)
+from disk import Disk  # noqa: E402
 from store import rows_and_files, wait_empty  # noqa: E402
 
 REPO = "full/app"
 SLOW = 10  # seconds: a refusal that takes longer is a hang
 SETTINGS = ["reclaim.grace=200ms", "reclaim.lease=3s", "reclaim.interval=50ms", "limits.upload_rest=2s",
             "db.log_size=1MiB", "log.requests=errors"]
-
-
-def sh(*command):
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-class Disk:
-    """A small file system: tmpfs, or ext4 in a file."""
-
-    def __init__(self, folder, kind, size_mib, inodes=None):
-        self.folder, self.kind, self.path = folder, kind, os.path.join(folder, "disk")
-        self.image = os.path.join(folder, "image")
-        os.mkdir(self.path)
-        if kind == "tmpfs":
-            options = f"size={size_mib}m,mode=0700" + (f",nr_inodes={inodes}" if inodes else "")
-            sh("mount", "-t", "tmpfs", "-o", options, "tmpfs", self.path)
-        else:
-            with open(self.image, "wb") as image:
-                image.truncate(size_mib << 20)
-            sh("mkfs.ext4", "-q", "-F", "-m", "0", *(["-N", str(inodes)] if inodes else []), self.image)
-            self.mount()
-
-    def mount(self):
-        sh("mount", "-o", "loop,errors=remount-ro", self.image, self.path)
-
-    def unmount(self):
-        # What looked at it (a checker of the desktop, a scanner) may hold it for a moment.
-        wait_for(lambda: subprocess.run(["umount", self.path], stderr=subprocess.DEVNULL).returncode == 0, "umount", 20)
-
-    def break_read_only(self):
-        """Files that are open for writing keep a file system from turning read-only by request; the
-        kernel does it by force after an error."""
-        with open("/proc/mounts", encoding="ascii") as mounts:
-            device = next(line.split()[0] for line in mounts if line.split()[1] == self.path)
-        with open(f"/sys/fs/ext4/{os.path.basename(device)}/trigger_fs_error", "w", encoding="ascii") as trigger:
-            trigger.write("made by a test")
-
-    def repair(self):
-        """0 and 1 of fsck: nothing to do, done."""
-        status = subprocess.run(["e2fsck", "-p", "-f", self.image], stdout=subprocess.DEVNULL).returncode
-        if status > 1:
-            raise AssertionError(f"e2fsck: {status}")
-
-    def shut_down(self):
-        sh("xfs_io", "-x", "-c", "shutdown", self.path)
-
-    def free(self):
-        s = os.statvfs(self.path)
-        return s.f_bavail * s.f_frsize
-
-    def fill(self):
-        """Takes every byte; the path of the file that has them."""
-        path = os.path.join(self.path, "neighbour")
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        step = 1 << 20
-        while step:
-            try:
-                if os.write(fd, bytes(step)) == 0:
-                    break
-            except OSError:
-                step //= 2
-        os.fsync(fd)
-        os.close(fd)
-        return path
 
 
 class Case:
@@ -202,7 +139,7 @@ class Case:
         left = wait_empty(self.server.data, 40)
         self.check(not left, f"everything deleted is reclaimed: {left or 'nothing is left'}")
         self.server.stop()
-        problems = rows_and_files(self.server.data)
+        problems = rows_and_files(self.server.data) + [said for said in [self.server.check()] if said]
         self.check(not problems, f"rows and files agree: {problems[:3] or 'yes'}")
 
 
@@ -334,6 +271,8 @@ def dead(case, size_mib):
     case.check(status in (500, 503, 507), f"a delete is refused: {status}")
     status = case.client.request("GET", f"/v2/{REPO}/manifests/{tag}").status
     case.check(status in (200, 500, 503), f"a pull is answered: {status}")
+    statuses = {case.client.request("GET", f"/v2/{REPO}/blobs/{b}").status for m in case.images.values() for b in m.blobs}
+    case.check(statuses <= {200, 500, 503}, f"what cannot be read is not called unknown: {statuses}")
     case.check(case.server.alive(), "the server is alive")
     restart_repaired(case)
     case.push_again(200_000)

@@ -38,6 +38,10 @@ def blob_repository(number):
     return f"race/blobs{number}"
 
 
+def keeper_repository(number):
+    return f"race/keep{number}"
+
+
 class Race:
     """What the threads share."""
 
@@ -120,11 +124,12 @@ class Pusher(Actor):
     """Promises, then waits up to nearly a lease, then the manifest."""
 
     def image(self, repo, unique):
+        """`unique`: True, False, or annotations that are shared with some."""
         race = self.race
         chosen = self.rng.sample(range(len(race.blobs)), self.rng.randint(1, 3))
         since = min(self.promise(repo, i) for i in chosen)
         self.serial += 1
-        notes = {"by": f"{self.number} {self.serial}"} if unique else None
+        notes = {"by": f"{self.number} {self.serial}"} if unique is True else unique or None
         if self.rng.random() < 0.25:
             self.pause(race.lease * 0.9)
         config, layers = race.blobs[chosen[0]], [race.blobs[i] for i in chosen[1:]]
@@ -144,13 +149,14 @@ class Pusher(Actor):
 
 
 class IndexPusher(Pusher):
-    """Children of its own, so that nobody deletes them with another index, then the index."""
+    """Children, then the index. Nobody deletes the children by their digests; some are also children of
+    other indexes, which come and go."""
 
     def step(self):
         repo = self.rng.choice(REPOSITORIES)
         since, children = None, []
         for _ in range(self.rng.randint(1, 2)):
-            manifest, blobs_since = self.image(repo, True)
+            manifest, blobs_since = self.image(repo, self.rng.choice([True, {"child": str(self.rng.randrange(4))}]))
             began = time.monotonic()
             if not self.push(repo, manifest, None, blobs_since, "child"):
                 return
@@ -165,7 +171,7 @@ class Tagger(Actor):
     def step(self):
         repo = self.rng.choice(REPOSITORIES)
         found = self.client.get_manifest(repo, self.rng.choice(TAGS))
-        if found is None or b'"manifests"' in found[2]:  # the children of a deleted index go with it
+        if found is None or b'"manifests"' in found[2]:  # an index is promised, its children are not
             self.pause(0.02)
             return
         began = time.monotonic()
@@ -213,6 +219,61 @@ class BlobDeleter(Actor):
         self.pause(0.05)
 
 
+class Keeper(Actor):
+    """Two images share a blob in a quiet repository; one goes, and a lease and a grace later the other is
+    whole. In the busy ones above each let-go renews the lease before anything can become due."""
+
+    def step(self):
+        race, repo = self.race, keeper_repository(self.number)
+        self.serial += 1
+        shared = self.rng.sample(race.blobs, 2)
+        kept = self.client.push_image(repo, shared[0], shared[1:], "kept", annotations={"n": f"{self.serial}"})
+        gone = self.client.push_image(repo, b'{"n":%d}' % self.serial, shared, "gone")
+        way = self.rng.choice(["tag", "digest", "overwrite", "index"])
+        if way == "overwrite":
+            self.client.push_manifest(repo, kept, "gone")
+        elif way == "index":
+            index = make_index([gone, kept])
+            self.client.push_manifest(repo, index, "gone")
+            self.client.delete_manifest(repo, index.digest, 202)
+        else:
+            self.client.delete_manifest(repo, "gone" if way == "tag" else gone.digest, 202)
+        end = time.monotonic() + race.lease + race.grace + 1
+        while time.monotonic() < end and not race.stop.is_set():
+            self.look(repo, kept, way)
+            self.pause(0.5)
+        self.look(repo, kept, way)
+        if race.stop.is_set():
+            return
+        race.add("kept beside one that went")
+        lost = sha256(b'{"n":%d}' % self.serial)
+        end = time.monotonic() + race.lease + 3
+        while self.client.get_blob(repo, lost) is not None and not race.stop.is_set():
+            if time.monotonic() > end:
+                race.problem(f"{repo}: a blob of an image deleted by {way} is not reclaimed")
+                break
+            time.sleep(0.2)
+        self.promised_while_used(repo, kept, shared)
+
+    def promised_while_used(self, repo, kept, shared):
+        """HEAD of a blob in use writes nothing, and is a promise all the same when its image goes then."""
+        began = time.monotonic()
+        for digest in kept.blobs:
+            if not self.client.head_blob(repo, digest):
+                self.race.problem(f"{repo}: blob {digest} of a tagged image is not there")
+                return
+        self.client.delete_manifest(repo, self.rng.choice(["kept", kept.digest]), 202)
+        if self.rng.random() < 0.3:  # then nothing names it but the trash
+            self.client.delete_manifest(repo, kept.digest, (202, 404))
+        self.race.stop.wait(self.race.lease * self.rng.uniform(0.6, 0.8))
+        again = make_image(shared[0], shared[1:], annotations={"n": f"{self.serial} again"})
+        self.push(repo, again, None, began, "image after a HEAD while in use")
+
+    def look(self, repo, kept, way):
+        if self.client.pull(repo, "kept") is None:
+            self.race.problem(f"{repo}: tag kept is gone ({kept.digest}) after a delete by {way}")
+
+
 class Reader(Actor):
     """Pulls random tags whole."""
 
@@ -251,7 +312,7 @@ class Reader(Actor):
 
 def delete_everything(server):
     client = server.client()
-    for repo in REPOSITORIES:
+    for repo in REPOSITORIES + [keeper_repository(n) for n in range(30)]:
         for tag in client.tags(repo):
             digest = client.head_manifest(repo, tag)
             if digest:
@@ -263,7 +324,7 @@ def delete_everything(server):
 
 def run(o, seed, count, server):
     race = Race(server, o.lease, o.grace, seed)
-    cast = [Pusher] * 4 + [IndexPusher] * 2 + [Tagger] * 2 + [Deleter] * 3 + [BlobDeleter] * BLOB_DELETERS + [Reader] * 3
+    cast = [Pusher] * 4 + [IndexPusher] * 2 + [Tagger] * 2 + [Deleter] * 3 + [BlobDeleter] * BLOB_DELETERS + [Reader] * 3 + [Keeper] * 4
     actors = [kind(race, i) for i, kind in enumerate(cast)]
     for actor in actors:
         actor.start()
@@ -278,9 +339,9 @@ def run(o, seed, count, server):
     print("# " + ", ".join(f"{k} {v}" for k, v in sorted(race.numbers.items())), flush=True)
     count.failed += len(race.problems)
     if not race.problems:
-        for what in sorted(race.numbers):
-            count.passed += race.numbers[what]
-    for what in ("pull", "image pushed", "index pushed", "retag pushed", "HEAD 200", "mount 201", "delete 202"):
+        count.passed += sum(race.numbers.values())
+    for what in ("pull", "image pushed", "index pushed", "retag pushed", "HEAD 200", "mount 201", "delete 202", "kept beside one that went",
+                 "image after a HEAD while in use pushed"):
         count.check(race.numbers.get(what, 0) > 0, f"happened at all: {what}")
 
 
@@ -304,7 +365,7 @@ def main():
         left = wait_empty(server.data, o.grace + 3 * o.lease + 30)
         count.check(not left, f"everything deleted is reclaimed: {left or 'nothing is left'}")
         server.stop()
-        problems = rows_and_files(server.data)
+        problems = rows_and_files(server.data) + [said for said in [server.check()] if said]
         count.check(not problems, f"rows and files agree: {problems[:3] or 'yes'}")
     except (Broken, Gone, Refused, AssertionError) as error:
         count.fail(f"{type(error).__name__}: {error}")

@@ -113,12 +113,6 @@ static bool has_live_index(const struct model *m, int r, int i)
     return false;
 }
 
-static bool is_held(const struct model *m, int r, int i)
-{
-    int s = m->u->subject[i];
-    return has_tag(m, r, i) || has_live_index(m, r, i) || (s >= 0 && m->manifests[r][s].visible);
-}
-
 static bool is_used(const struct model *m, int r, int b)
 {
     EACH(i, MANIFESTS)
@@ -256,25 +250,13 @@ void model_untagged(struct model *m, int r, int tag, int64_t now)
     let_go(m, r, &before, now);
 }
 
-/* With what only it held, downwards. */
-static void remove_below(struct model *m, int r, int i, int64_t now)
+void model_manifest_deleted(struct model *m, int r, int i, int64_t now)
 {
+    struct kept_before before = note_kept(m, r);
     EACH(t, TAGS)
     if (m->tags[r][t] == i)
         m->tags[r][t] = -1;
     m->manifests[r][i] = (struct thing){ .trash_until = now + m->grace };
-    EACH(x, MANIFESTS)
-    {
-        bool below = m->u->child[i][x] || m->u->subject[x] == i;
-        if (below && m->manifests[r][x].visible && !is_held(m, r, x))
-            remove_below(m, r, x, now);
-    }
-}
-
-void model_manifest_deleted(struct model *m, int r, int i, int64_t now)
-{
-    struct kept_before before = note_kept(m, r);
-    remove_below(m, r, i, now);
     let_go(m, r, &before, now);
 }
 

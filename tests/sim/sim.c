@@ -24,9 +24,10 @@ enum { SLOTS = 6 };
 #define OPS(X)                                                                                     \
     X(START, 6)                                                                                    \
     X(WRITE, 5)                                                                                    \
-    X(FINISH, 12) X(CANCEL, 1) X(UPLOAD, 12) X(MOUNT, 6) X(HEAD_BLOB, 8) X(GET_BLOB, 3)            \
-        X(DAMAGE, 1) X(PUSH, 16) X(TAG, 14) X(HEAD_MANIFEST, 5) X(GET_MANIFEST, 3) X(UNTAG, 6)     \
-            X(DELETE_MANIFEST, 5) X(DELETE_BLOB, 4) X(RECLAIM, 16) X(TIME, 12)
+    X(FINISH, 12)                                                                                  \
+    X(CANCEL, 1) X(UPLOAD, 12) X(MOUNT, 6) X(HEAD_BLOB, 8) X(GET_BLOB, 3) X(DAMAGE, 1) X(PUSH, 16) \
+        X(TAG, 14) X(HEAD_MANIFEST, 5) X(GET_MANIFEST, 3) X(UNTAG, 6) X(DELETE_MANIFEST, 5)        \
+            X(DELETE_BLOB, 4) X(RECLAIM, 16) X(TIME, 12)
 
 enum op {
 #define X(name, weight) OP_##name,
@@ -112,7 +113,7 @@ static bool start(struct sim *s, const struct step *t)
     world_name(&s->w, slot->name);
     enum st st = registry_start_upload(&s->w.r, str_of(repo_names[t->repo]), str_of(slot->name),
                                        s->w.now, &s->w.err);
-    if (st == ST_FULL) /* uploads that a crash made forget count as well */
+    if (st == ST_TOO_LARGE) /* uploads that a crash made forget count as well */
         return true;
     if (!answered(s, st, ST_OK, &done))
         return false;
@@ -205,7 +206,7 @@ static bool upload(struct sim *s, const struct step *t)
     enum st st = world_upload_as(&s->w, repo_names[t->repo], &s->u.blobs[t->blob],
                                  s->u.texts[t->blob], t->how % 3);
     s->w.r.store = store;
-    if (st == ST_FULL)
+    if (st == ST_TOO_LARGE)
         return true;
     if (!answered(s, st, ST_OK, &done))
         return false;
@@ -260,7 +261,7 @@ static bool damage(struct sim *s, const struct step *t)
                                     &row, &known, &s->w.err);
     if (st != ST_OK)
         return true;
-    st = registry_report_damage(&s->w.r, row.id, s->w.now, &s->w.err);
+    st = registry_report_damage(&s->w.r, &row, s->w.now, &s->w.err);
     if (!answered(s, st, ST_OK, &done))
         return false;
     s->m.damaged[t->blob] = s->m.damaged[t->blob] || done;

@@ -94,9 +94,31 @@ static void no_memory(void **state)
 #endif
 }
 
+static void numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t n;
+        const char *text;
+    } cases[] = {
+        { 0, "0" },
+        { 7, "7" },
+        { -1, "-1" },
+        { 1234567890123, "1234567890123" },
+        { INT64_MAX, "9223372036854775807" },
+        { INT64_MIN, "-9223372036854775808" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        AUTO(buf_release) struct buf b = { .max_bytes = 64 };
+        buf_add_number(&b, cases[i].n);
+        assert_true(str_eq(buf_str(&b), str_of(cases[i].text)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers),
         cmocka_unit_test(grows_to_its_maximum_and_no_further),
         cmocka_unit_test(remembers_the_first_failure),
         cmocka_unit_test(long_formats_fit_exactly),

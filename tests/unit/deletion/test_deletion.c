@@ -76,17 +76,18 @@ static void receipt_names_everything(void **state)
     struct deletion_result r = apply(
         w, ST_OK, (struct deletion_order){ .kind = DELETION_MANIFEST, .digest = index.digest });
     assert_int_equal(r.tags, 2);
-    assert_int_equal(r.manifests, 3); /* the index, a, the signature; b has a tag */
+    assert_int_equal(r.manifests, 1);
     assert_int_equal(r.blobs, 0);
     assert_true(digest_eq(&r.digest, &index.digest));
-    COUNT(5, "SELECT count(*) FROM receipt_item");
+    COUNT(3, "SELECT count(*) FROM receipt_item");
     COUNT(2, "SELECT count(*) FROM receipt_item WHERE kind = 't' AND tag IN ('v1', 'latest')");
-    COUNT(3, "SELECT count(*) FROM receipt_item WHERE kind = 'm' AND tag IS NULL AND size > 0");
+    COUNT(1, "SELECT count(*) FROM receipt_item WHERE kind = 'm' AND tag IS NULL AND size > 0");
     COUNT(1, "SELECT count(*) FROM receipt WHERE door = 'oci' AND actor = 'somebody' AND"
              " peer = '192.0.2.1' AND reason IS NULL AND due_at = created_at + 86400000");
-    COUNT(1, LIVE);
-    OK(world_get_manifest(w, "app", &b.digest));
-    IS(ST_NOT_FOUND, world_get_manifest(w, "app", &a.digest));
+    COUNT(3, LIVE); /* a and the signature are loose, b has a tag */
+    COUNT(2, "SELECT count(*) FROM manifest WHERE receipt_id IS NULL AND due_at IS NOT NULL");
+    IS(ST_NOT_FOUND, world_get_manifest(w, "app", &index.digest));
+    OK(world_get_manifest(w, "app", &a.digest));
     SOUND();
     OK(world_delete_manifest(w, "app", &b.digest)); /* no live index names it any more */
     OK(world_settle(w));
@@ -134,8 +135,9 @@ static void diamond_goes_once(void **state)
     OK(world_push(w, "app", &signature, NULL));
     struct deletion_result r =
         apply(w, ST_OK, (struct deletion_order){ .kind = DELETION_MANIFEST, .digest = i.digest });
-    assert_int_equal(r.manifests, 4);
-    COUNT(0, LIVE);
+    assert_int_equal(r.manifests, 1);
+    COUNT(3, LIVE);
+    COUNT(3, "SELECT count(*) FROM manifest WHERE receipt_id IS NULL AND due_at IS NOT NULL");
     SOUND();
     w->now += WORLD_GRACE;
     OK(world_reclaim(w));
@@ -161,6 +163,27 @@ static void held_by_a_loose_index(void **state)
     SOUND();
     OK(world_settle(w));
     EMPTY();
+}
+
+/* A client pushed the child again, or was told that it is there; somebody deletes the old index;
+ * the client's new index must find the child. */
+static void child_of_the_next_index_stays(void **state)
+{
+    struct world *w = *state;
+    struct made c, before, after;
+    push_image(w, "app", "c", NULL, &c);
+    OK(world_push(w, "app", &c, NULL));
+    made_index(&before, "before");
+    made_add_child(&before, &c.digest);
+    OK(world_push(w, "app", &before, "v1"));
+    OK(world_push(w, "app", &c, NULL)); /* again: acknowledged */
+    OK(world_delete_manifest(w, "app", &before.digest));
+    made_index(&after, "after");
+    made_add_child(&after, &c.digest);
+    OK(world_push(w, "app", &after, "v2"));
+    OK(world_settle(w));
+    OK(world_get_manifest(w, "app", &c.digest));
+    SOUND();
 }
 
 /* Deleting a signature does not touch its subject; and it goes although its subject stays. */
@@ -207,6 +230,7 @@ static void trash_stays_whole(void **state)
     w->now += 1000;
     OK(world_delete_tag(w, "app", "c"));
     OK(world_delete_manifest(w, "app", &other.digest));
+    OK(world_delete_manifest(w, "app", &c.digest));
     COUNT(3, TRASH);
     SOUND();
     w->now += WORLD_GRACE - 1000;
@@ -218,13 +242,40 @@ static void trash_stays_whole(void **state)
     EMPTY();
 }
 
+/* All were loose; one index went to the trash, the other just ended. What both name stays for the
+ * first. */
+static void loose_child_stays_for_the_trash(void **state)
+{
+    struct world *w = *state;
+    struct made c, first, second;
+    push_image(w, "app", "c", NULL, &c);
+    OK(world_push(w, "app", &c, NULL));
+    made_index(&first, "first");
+    made_add_child(&first, &c.digest);
+    OK(world_push(w, "app", &first, NULL));
+    made_index(&second, "second");
+    made_add_child(&second, &c.digest);
+    OK(world_push(w, "app", &second, NULL));
+    w->now += WORLD_GRACE - 1000;
+    OK(world_delete_manifest(w, "app", &first.digest));
+    w->now += 1000;
+    OK(world_reclaim(w));
+    COUNT(1, TRASH);
+    COUNT(1, LIVE);
+    SOUND();
+    w->now += WORLD_GRACE - 1000;
+    OK(world_reclaim(w));
+    EMPTY();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(unknown_repository),         WORLD_TEST(refused_leaves_no_receipt),
-        WORLD_TEST(receipt_names_everything),   WORLD_TEST(tag_and_blob_receipts),
-        WORLD_TEST(diamond_goes_once),          WORLD_TEST(held_by_a_loose_index),
-        WORLD_TEST(referrer_of_a_live_subject), WORLD_TEST(trash_stays_whole),
+        WORLD_TEST(unknown_repository),       WORLD_TEST(refused_leaves_no_receipt),
+        WORLD_TEST(receipt_names_everything), WORLD_TEST(tag_and_blob_receipts),
+        WORLD_TEST(diamond_goes_once),        WORLD_TEST(child_of_the_next_index_stays),
+        WORLD_TEST(held_by_a_loose_index),    WORLD_TEST(referrer_of_a_live_subject),
+        WORLD_TEST(trash_stays_whole),        WORLD_TEST(loose_child_stays_for_the_trash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,7 +114,7 @@ static void damage(struct world *w, const char *repo, const struct digest *d)
     struct blob_row row;
     bool known = false;
     OK(registry_find_blob(&w->r, str_of(repo), d, &a, &row, &known, &w->err));
-    OK(registry_report_damage(&w->r, row.id, w->now, &w->err));
+    OK(registry_report_damage(&w->r, &row, w->now, &w->err));
 }
 
 static void damaged_is_served_to_nobody_and_healed_by_upload(void **state)

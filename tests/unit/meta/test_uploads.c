@@ -33,7 +33,7 @@ static void limited_per_repository(void **state)
     w->r.uploads_per_repo_max = 2;
     OK(start(w, "app", names[0]));
     OK(start(w, "app", names[1]));
-    IS(ST_FULL, start(w, "app", names[2]));
+    IS(ST_TOO_LARGE, start(w, "app", names[2]));
     OK(start(w, "other", names[3]));
     OK(cancel(w, "app", names[0]));
     OK(start(w, "app", names[2]));

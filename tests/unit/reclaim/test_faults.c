@@ -104,9 +104,10 @@ static enum st delete_manifest(struct world *w)
 
 static void check_delete_manifest(struct world *w)
 {
-    IS(ST_NOT_FOUND, world_get_manifest(w, "app", &child.digest));
+    IS(ST_NOT_FOUND, world_get_manifest(w, "app", &parent.digest));
+    OK(world_get_manifest(w, "app", &child.digest)); /* loose */
     COUNT(1, "SELECT count(*) FROM receipt");
-    COUNT(3, "SELECT count(*) FROM receipt_item");
+    COUNT(2, "SELECT count(*) FROM receipt_item");
 }
 
 static enum st delete_blob(struct world *w)
@@ -204,17 +205,26 @@ static bool fail_nth(struct world *w, const struct operation *op, enum fault_kin
     return fired;
 }
 
+/* All of the first, which are the operation's own; then the engine's allocations by the thousand,
+ * of which ever fewer are tried. */
+static uint64_t step_after(enum fault_kind kind, uint64_t n)
+{
+    return kind == FAULT_ALLOC && n > 40 ? 1 + n / 16 : 1;
+}
+
 static void fail_each(enum fault_kind kind, bool all_after)
 {
     for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
         uint64_t n = 1;
-        for (bool fired = true; fired; n++) {
+        for (bool fired = true; fired; n += step_after(kind, n)) {
             struct world world;
             if (!world_open(&world, ""))
                 fail_msg("%s", world.err.text);
             fired = fail_nth(&world, &operations[i], kind, n, all_after);
             world_close(&world);
         }
+        if (getenv("FAULTS_VERBOSE") != NULL)
+            print_message("%s: %llu\n", operations[i].name, (unsigned long long)n);
         if (n < 3 && kind != FAULT_IO)
             fail_msg("%s: nothing was made to fail", operations[i].name);
     }

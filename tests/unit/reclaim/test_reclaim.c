@@ -89,7 +89,7 @@ static void wide_index_goes_at_once(void **state)
     }
     OK(world_push(w, "app", &top, "v1"));
     OK(world_delete_manifest(w, "app", &top.digest));
-    COUNT(3 * MADE_PARTS_MAX + 4, "SELECT count(*) FROM manifest WHERE receipt_id IS NOT NULL");
+    COUNT(3 * MADE_PARTS_MAX + 4, "SELECT count(*) FROM manifest WHERE due_at IS NOT NULL");
     w->now += WORLD_GRACE;
     OK(world_reclaim(w));
     EMPTY();
