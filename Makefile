@@ -13,6 +13,7 @@ FUZZ   := --buildtype=debugoptimized -Dfuzz=true -Dfaults=true -Db_sanitize=addr
 DATA    ?= data
 LISTEN  ?= 127.0.0.1:5000
 SECONDS ?= 60
+KILLS   ?= 10000
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -40,9 +41,9 @@ bench: deps-build deps-test deps-bench build ## measure, beside nginx and docker
 	@ninja -C build ebb bench/ebb-load
 	@bench/run
 
-soak: deps-build deps-test build-asan/build.ninja ## simulation, crashes and races with new seeds for SECONDS (60)
+soak: deps-build deps-test build-asan/build.ninja ## simulation, races, power losses and KILLS (10000) crashes with new seeds
 	@ninja -C build-asan
-	@tools/run-soak build-asan $(SECONDS)
+	@tools/run-soak build-asan $(KILLS)
 
 check-format: deps-test ## clang-format and shellcheck
 	@tools/check-format

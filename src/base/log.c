@@ -13,6 +13,7 @@
 
 #define GATHER_BYTES (64 * KIB)
 #define GATHER_MS    200
+#define LINE_BYTES   1024
 
 static struct {
     struct lock lock;
@@ -20,8 +21,8 @@ static struct {
     struct buf lines;
     int64_t oldest_mono_ms; /* of the gathered lines */
     int fd;
-    bool json;
-    bool color;
+    atomic_bool json;
+    atomic_bool color;
     _Atomic int least;
     int64_t lost;   /* lines, since this was last said */
     int64_t saying; /* as the line "log lines lost" among the gathered ones says; 0 without one */
@@ -114,18 +115,34 @@ static void add_text(struct buf *b, enum log_level level, const char *when, cons
     buf_add_byte(b, '\n');
 }
 
+static void format(struct buf *b, enum log_level level, const char *when, const char *message,
+                   const struct log_field *fields, size_t n)
+{
+    if (atomic_load_explicit(&logger.json, memory_order_relaxed))
+        add_json(b, level, when, message, fields, n);
+    else
+        add_text(b, level, when, message, fields, n);
+}
+
 /* False when there is no room for the line: it is lost, the others are not. */
 static bool add_line(enum log_level level, const char *when, const char *message,
                      const struct log_field *fields, size_t n)
 {
     size_t before = logger.lines.len;
-    if (logger.json)
-        add_json(&logger.lines, level, when, message, fields, n);
-    else
-        add_text(&logger.lines, level, when, message, fields, n);
+    format(&logger.lines, level, when, message, fields, n);
     if (logger.lines.failed == ST_OK)
         return true;
     logger.lines.len = before;
+    logger.lines.failed = ST_OK;
+    return false;
+}
+
+/* The same for a line that was formatted before. */
+static bool add_ready(str line)
+{
+    buf_add(&logger.lines, line);
+    if (logger.lines.failed == ST_OK)
+        return true;
     logger.lines.failed = ST_OK;
     return false;
 }
@@ -142,6 +159,11 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     char when[CLOCK_RFC3339_SIZE];
     clock_rfc3339(clock_utc_ms(), when);
     int64_t now = clock_mono_ms();
+    /* Made before the lock is taken, for which event loops would wait; a longer line is made under
+     * it. */
+    char small[LINE_BYTES];
+    struct buf ready = { .ptr = small, .size = sizeof(small) - 1, .max_bytes = sizeof(small) - 1 };
+    format(&ready, level, when, message, fields, n);
 
     pthread_once(&logger.once, make_lock);
     LOCK_SCOPE(&logger.lock);
@@ -154,7 +176,8 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
             logger.lost = 0;
         }
     }
-    if (!add_line(level, when, message, fields, n))
+    if (ready.failed == ST_OK ? !add_ready(buf_str(&ready))
+                              : !add_line(level, when, message, fields, n))
         logger.lost++;
     if (level >= LOG_WARN || logger.lines.len >= GATHER_BYTES ||
         now - logger.oldest_mono_ms >= GATHER_MS)

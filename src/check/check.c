@@ -69,7 +69,7 @@ static enum st check_database(struct check *c, struct err *err)
 {
     struct err why = { 0 };
     enum st st = db_check(c->r->db, &why);
-    if (st == ST_DAMAGED) {
+    if (st == ST_CORRUPT) {
         check_tell(c, CHECK_DATABASE_DAMAGED, false, STR("database"), "%s", why.text);
         return check_advance(c, 1, err);
     }
@@ -100,7 +100,7 @@ enum st check_run(struct registry *r, const struct check_options *options,
         c.progress.bytes_total = i == CHECK_HASH ? out->stored_bytes : 0;
         st = phases[i](&c, err);
         /* Behind a damaged page nothing can be said; what was found so far is told. */
-        if (st == ST_DAMAGED && out->found[CHECK_DATABASE_DAMAGED] > 0)
+        if (st == ST_CORRUPT && out->found[CHECK_DATABASE_DAMAGED] > 0)
             st = ST_OK;
         if (st != ST_OK && st != ST_STOPPING)
             (void)err_wrap(err, "check of %s", check_phase_names[i]);

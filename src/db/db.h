@@ -114,7 +114,7 @@ struct db_status {
     uint64_t log_bytes; /* of the write-ahead log */
 };
 MUST_CHECK enum st db_get_status(struct db *db, struct db_status *out, struct err *err);
-/* The engine's own check of its file: ST_DAMAGED with what it found. With read_only, before the
+/* The engine's own check of its file: ST_CORRUPT with what it found. With read_only, before the
  * first db_read(). */
 MUST_CHECK enum st db_check(struct db *db, struct err *err);
 

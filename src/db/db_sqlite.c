@@ -49,7 +49,7 @@ static enum st status_of(sqlite3 *handle, int code)
         return ST_NO_MEMORY;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return ST_DAMAGED;
+        return ST_CORRUPT;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return ST_BUSY;
@@ -475,7 +475,7 @@ static enum st schema_version(struct db_conn *conn, int *out, struct err *err)
     if (st == ST_OK)
         *out = (int)db_statement_column(stmt, 0, true).number;
     else if (st == ST_END)
-        st = err_set(err, ST_DAMAGED, "the database has no schema version");
+        st = err_set(err, ST_CORRUPT, "the database has no schema version");
     db_statement_finish(stmt);
     return st;
 }
@@ -512,7 +512,7 @@ static enum st check(struct db *db, struct err *err)
         st = db_statement_step(stmt, err);
         str found = st == ST_OK ? db_statement_column(stmt, 0, false).text : STR("no answer");
         if (st == ST_END || (st == ST_OK && !str_eq(found, STR("ok"))))
-            st = err_set(err, ST_DAMAGED, "the database is damaged: %.*s", STR_FMT(found));
+            st = err_set(err, ST_CORRUPT, "the database is damaged: %.*s", STR_FMT(found));
         db_statement_finish(stmt);
     }
     db_sqlite_disconnect(conn);

@@ -19,7 +19,7 @@ static enum st keep_name(str name, char out[static AUDIT_NAME_MAX + 1], struct e
 {
     if (str_copy(name, out, AUDIT_NAME_MAX + 1))
         return ST_OK;
-    return err_set(err, ST_DAMAGED, "a row has a name of %zu bytes: %.40s...", name.len, name.ptr);
+    return err_set(err, ST_CORRUPT, "a row has a name of %zu bytes: %.40s...", name.len, name.ptr);
 }
 
 /* Whether the statement has a row. */

@@ -238,6 +238,9 @@ enum st manifests_live_parent(struct db_tx *tx, int64_t repo_id, const struct di
 
 /* ---- referrers ----------------------------------------------------------------------------- */
 
+/* A page ends when its annotations are this long: each may be as long as a manifest. */
+#define REFERRERS_PAGE_BYTES ((size_t)(4 * MIB))
+
 static enum st read_referrer(const struct db_rows *rows, struct arena *a, struct referrer *out,
                              struct err *err)
 {
@@ -278,9 +281,12 @@ enum st manifests_referrers(struct db_tx *tx, str repo, const struct digest *sub
                            err);
     if (st != ST_OK)
         return st;
-    while ((st = db_next(&rows, err)) == ST_OK && n < limit)
-        if ((st = read_referrer(&rows, a, &list[n++], err)) != ST_OK)
+    size_t bytes = 0;
+    while ((st = db_next(&rows, err)) == ST_OK && n < limit && bytes < REFERRERS_PAGE_BYTES) {
+        if ((st = read_referrer(&rows, a, &list[n], err)) != ST_OK)
             return st;
+        bytes += list[n++].annotations.len;
+    }
     if (st != ST_OK && st != ST_END)
         return st;
     *out = list;

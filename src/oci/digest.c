@@ -185,7 +185,7 @@ enum st digest_of_key(str key, struct digest *out, struct err *err)
         *out = d;
         return ST_OK;
     }
-    return err_set(err, ST_DAMAGED, "a stored digest of %zu bytes is not one", key.len);
+    return err_set(err, ST_CORRUPT, "a stored digest of %zu bytes is not one", key.len);
 }
 
 struct digest_hash {

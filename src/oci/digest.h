@@ -37,7 +37,7 @@ bool digest_eq(const struct digest *a, const struct digest *b);
 /* How rows hold a digest: one byte of algorithm, then its bytes (33 or 65 in all). */
 #define DIGEST_KEY_MAX 65
 str digest_key(const struct digest *d, char out[static DIGEST_KEY_MAX]);
-/* ST_DAMAGED when the bytes are not such a key. */
+/* ST_CORRUPT when the bytes are not such a key. */
 MUST_CHECK enum st digest_of_key(str key, struct digest *out, struct err *err);
 
 /* A running hash. One thread at a time. */

@@ -103,12 +103,15 @@ static enum st expire_uploads(struct registry *r, const struct reclaim_guard *gu
                               struct reclaim_report *out, struct err *err)
 {
     struct batch b = { .r = r, .now = now };
+    size_t passed_over = 0;
     enum st st = db_read(r->db, list_uploads, &b, err);
     for (size_t i = 0; i < b.upload_count && st == ST_OK; i++) {
         void *held = NULL;
         b.upload = &b.uploads[i];
-        if (guard != NULL && !guard->take_upload(guard->ctx, b.upload->id, &held))
-            continue; /* a request is writing to it, and will move its time */
+        if (guard != NULL && !guard->take_upload(guard->ctx, b.upload->id, &held)) {
+            passed_over++; /* a request is writing to it, and will move its time */
+            continue;
+        }
         st = db_write(r->db, expire_upload, &b, err);
         if (guard != NULL)
             guard->release_upload(guard->ctx, held);
@@ -117,7 +120,7 @@ static enum st expire_uploads(struct registry *r, const struct reclaim_guard *gu
         else if (st == ST_OK)
             out->uploads++;
     }
-    out->more = out->more || b.upload_count == RECLAIM_BATCH;
+    out->more = out->more || (b.upload_count == RECLAIM_BATCH && passed_over < RECLAIM_BATCH);
     arena_release(&b.arena);
     return st;
 }

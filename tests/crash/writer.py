@@ -345,42 +345,48 @@ class Writer:
     # -- after a crash
 
     def check(self, server, may_lose_uploads=False):
-        """Problems of what is there now. Uploads first: they are promised for the shortest time."""
+        """Problems of what is there now. Uploads are looked at first, as they rest for the shortest time,
+        and gone on with last: until a repository is settled its state is two."""
         self.client = server.client(timeout=60)
         problems = []
         self.drop_old_sessions()
         try:
             for session in list(self.sessions):
-                problems += self.check_session(session, may_lose_uploads)
+                problems += self.look_at_session(session, may_lose_uploads)
             for repo in self.repositories:
                 problems += repo.settle(self.client)
+            for session in list(self.sessions):
+                if self.rng.random() < 0.5:
+                    problems += self.go_on(session, may_lose_uploads)
         except (Broken, Refused, Gone) as error:
             problems.append(str(error))
         self.client.close()
         return problems
 
-    def check_session(self, session, may_lose):
-        repo, digest = session.repo, sha256(session.data)
-        try:
-            offset = self.client.upload_offset(session.location)
-            if offset is None:
-                self.sessions.remove(session)
-                if session.ending == "cancel" or may_lose:
-                    return []
-                if session.ending == "put" and self.client.get_blob(repo.name, digest) is not None:
-                    return []  # repo.settle() sees to the rest
-                return [f"upload {session.location} is gone ({session.ending} was under way)"]
-            if session.ending == "put" and repo.after:
-                repo.after = None  # it did not happen
-            session.ending = None
-            if not session.acked <= offset <= session.sent:
-                raise Broken(f"upload {session.location} is at {offset}; {session.acked} were acknowledged,"
-                             f" {session.sent} were sent")
-            if self.rng.random() < 0.5:  # it is gone on with in the next round
-                session.acked = session.sent = offset
+    def look_at_session(self, session, may_lose):
+        repo, digest, ending = session.repo, sha256(session.data), session.ending
+        session.ending = None
+        offset = self.client.upload_offset(session.location)
+        if offset is None:
+            self.sessions.remove(session)
+            if ending == "cancel" or may_lose:
                 return []
-            if self.resume(session, may_lose) and self.client.get_blob(repo.name, digest) != session.data:
-                return [f"upload {session.location} became other bytes"]
+            if ending == "put" and self.client.get_blob(repo.name, digest) is not None:
+                return []  # repo.settle() sees to the rest
+            return [f"upload {session.location} is gone ({ending} was under way)"]
+        if ending == "put":
+            repo.after = None  # it did not happen
+        if not session.acked <= offset <= session.sent:
+            self.sessions.remove(session)
+            return [f"upload {session.location} is at {offset}; {session.acked} were acknowledged,"
+                    f" {session.sent} were sent"]
+        session.acked = session.sent = offset
+        return []
+
+    def go_on(self, session, may_lose):
+        try:
+            if self.resume(session, may_lose) and self.client.get_blob(session.repo.name, sha256(session.data)) is None:
+                return [f"upload {session.location} ended and its blob is not there"]
         except (Broken, Refused) as error:
             if session in self.sessions:
                 self.sessions.remove(session)

@@ -31,7 +31,7 @@ static void check_key(str key)
     char out[DIGEST_KEY_MAX];
     char text[DIGEST_TEXT_MAX + 1];
     enum st st = digest_of_key(key, &d, NULL);
-    assert(st == ST_OK || st == ST_DAMAGED);
+    assert(st == ST_OK || st == ST_CORRUPT);
     if (st != ST_OK)
         return;
     assert(str_eq(digest_key(&d, out), key));

@@ -24,7 +24,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
-from registry import (PATIENCE, Broken, Count, Gone, Refused, Server, ebb_binary, sha256,  # noqa: E402
+from registry import (PATIENCE, Broken, Count, Gone, Refused, Server, ebb_binary,  # noqa: E402
                       wait_for)
 from disk import Disk  # noqa: E402
 from store import rows_and_files, wait_empty  # noqa: E402

@@ -461,7 +461,7 @@ static void damaged_file_is_named(void **state)
         (void)fputs("no database ", file);
     (void)fclose(file);
     const struct db_options options = { .path = f->path };
-    assert_int_equal(db_open(&options, fixture_schema, FIXTURE_STEPS, &f->db, &err), ST_DAMAGED);
+    assert_int_equal(db_open(&options, fixture_schema, FIXTURE_STEPS, &f->db, &err), ST_CORRUPT);
     assert_null(f->db);
     static const char path[] = "/nonexistent/ebb.db";
     const struct db_options nowhere = { .path = path };

@@ -234,6 +234,21 @@ static void a_query_that_cannot_be_read_is_not_absent(void **state)
     assert_true(x->rq.misread);
 }
 
+static void text_without_memory_fails_the_answer(void **state)
+{
+    (void)state;
+    (void)route(HTTP_GET, "/v2/");
+    http_answer(&x->rq, 200);
+    http_answer_header(&x->rq, "Location", STR(""));
+    http_answer_bytes(&x->rq, STR(""));
+    assert_false(x->answer.failed);
+    http_answer_header(&x->rq, "Location", STR_NONE);
+    assert_true(x->answer.failed);
+    http_answer(&x->rq, 200);
+    http_answer_bytes(&x->rq, STR_NONE);
+    assert_true(x->answer.failed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +258,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_limit_on_a_manifest_is_the_configured_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(without_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(text_without_memory_fails_the_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_query_that_cannot_be_read_is_not_absent, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

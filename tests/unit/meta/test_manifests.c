@@ -334,7 +334,7 @@ static void referrers_follow_their_subject(void **state)
 static size_t referrers(struct world *w, const struct made *of, str type, const struct digest *last,
                         size_t limit, bool *more, struct digest *first)
 {
-    AUTO(arena_release) struct arena a = { 0 };
+    AUTO(arena_release) struct arena a = { .limit_bytes = 16 * MIB };
     struct referrer_page page = { 0 };
     OK(registry_list_referrers(&w->r, STR("app"), &of->digest, type, last, limit, &a, &page,
                                &w->err));
@@ -369,6 +369,34 @@ static void referrers_listed_in_pages(void **state)
     assert_int_equal(seen, 3);
     OK(world_delete_manifest(w, "app", &r.digest));
     assert_int_equal(referrers(w, &image, STR_NONE, NULL, 10, &more, &last), 2);
+}
+
+/* Each may be as long as a manifest: a page of many must not need the memory of all of them. */
+static void long_annotations_end_a_page(void **state)
+{
+    struct world *w = *state;
+    enum { BYTES = 3 * 1024 * 1024 };
+    struct made image, r[3];
+    struct digest last;
+    bool more = false;
+    char *annotations = malloc(BYTES);
+    assert_non_null(annotations);
+    memset(annotations, ' ', BYTES);
+    push_image(w, "app", "image", "v1", &image);
+    for (size_t i = 0; i < ARRAY_LEN(r); i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "referrer %zu", i);
+        made_image(&r[i], name);
+        made_set_subject(&r[i], &image.digest);
+        r[i].parsed.annotations = (str){ annotations, BYTES };
+        OK(world_push(w, "app", &r[i], NULL));
+    }
+    assert_int_equal(referrers(w, &image, STR_NONE, NULL, 10, &more, &last), 2);
+    assert_true(more);
+    assert_int_equal(referrers(w, &image, STR_NONE, &last, 10, &more, &last),
+                     2); /* after the first */
+    assert_false(more);
+    free(annotations);
 }
 
 static void pushed_again_from_the_trash(void **state)
@@ -531,6 +559,7 @@ int main(void)
         WORLD_TEST(sparse_index_does_not_keep_the_trash),
         WORLD_TEST(referrers_follow_their_subject),
         WORLD_TEST(referrers_listed_in_pages),
+        WORLD_TEST(long_annotations_end_a_page),
         WORLD_TEST(pushed_again_from_the_trash),
         WORLD_TEST(knots_are_refused),
         WORLD_TEST(nested_deep),

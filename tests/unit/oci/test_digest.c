@@ -121,15 +121,15 @@ static void keys(void **state)
         memset(&back, 0xff, sizeof(back));
         assert_int_equal(digest_of_key(k, &back, NULL), ST_OK);
         assert_true(digest_eq(&d, &back));
-        assert_int_equal(digest_of_key(str_slice(k, 0, k.len - 1), &back, NULL), ST_DAMAGED);
-        assert_int_equal(digest_of_key(str_slice(k, 1, k.len), &back, NULL), ST_DAMAGED);
+        assert_int_equal(digest_of_key(str_slice(k, 0, k.len - 1), &back, NULL), ST_CORRUPT);
+        assert_int_equal(digest_of_key(str_slice(k, 1, k.len), &back, NULL), ST_CORRUPT);
         key[0] = a == 0 ? 2 : 1;
-        assert_int_equal(digest_of_key(k, &back, NULL), ST_DAMAGED);
+        assert_int_equal(digest_of_key(k, &back, NULL), ST_CORRUPT);
         key[0] = 0;
-        assert_int_equal(digest_of_key(k, &back, NULL), ST_DAMAGED);
+        assert_int_equal(digest_of_key(k, &back, NULL), ST_CORRUPT);
     }
     struct digest d;
-    assert_int_equal(digest_of_key(STR_NONE, &d, NULL), ST_DAMAGED);
+    assert_int_equal(digest_of_key(STR_NONE, &d, NULL), ST_CORRUPT);
 }
 
 static void assert_text(const struct digest *d, const char *want)
