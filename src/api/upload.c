@@ -171,14 +171,14 @@ enum st upload_add(struct upload_work *w, const void *bytes, size_t len, struct 
         if (w->writer == NULL)
             st = open_writer(w, err);
         if (st == ST_OK)
-            st = blob_writer_add(w->writer, bytes, len, err);
+            st = blob_writer_start(w->writer, bytes, len, err);
     }
+    if (st == ST_OK && u->hash != NULL) /* while the bytes are being written */
+        digest_hash_add(u->hash, bytes, len);
     if (st != ST_OK) {
         w->failed = true;
         return st;
     }
-    if (u->hash != NULL)
-        digest_hash_add(u->hash, bytes, len);
     w->size += len;
     return ST_OK;
 }
@@ -217,10 +217,14 @@ enum st upload_pause(struct upload_work *w, struct err *err)
 {
     struct upload *u = w->entry;
     str data = in_memory(w) && w->size > 0 ? buf_str(&u->data) : STR_NONE;
+    enum st st = w->writer == NULL ? ST_OK : blob_writer_wait(w->writer, err);
+    if (st != ST_OK) { /* the last piece: nothing of this request is acknowledged */
+        w->failed = true;
+        return st;
+    }
     blob_writer_close(w->writer);
     w->writer = NULL;
-    enum st st =
-        registry_note_progress(registry_of(w), id_of(w), w->size, data, clock_utc_ms(), err);
+    st = registry_note_progress(registry_of(w), id_of(w), w->size, data, clock_utc_ms(), err);
     if (st != ST_OK) {
         drop(w);
         return st;

@@ -40,8 +40,10 @@ MUST_CHECK enum st upload_open(struct api *api, str repo, str id, struct upload_
                                struct err *err);
 /* Before the first byte of an empty upload: what it will be hashed with. */
 void upload_expect(struct upload_work *w, enum digest_algorithm algorithm);
-/* ST_TOO_LARGE over limits.upload_size, ST_FULL, ST_IO; ST_DAMAGED when the store has fewer bytes
- * than were acknowledged. After a failure: abandon or cancel. */
+/* The bytes are borrowed until the next call on this upload: they may still be written while they
+ * are hashed and the next ones come. A write that fails is told by that call. ST_TOO_LARGE over
+ * limits.upload_size, ST_FULL, ST_IO; ST_DAMAGED when the store has fewer bytes than were
+ * acknowledged. After a failure: abandon or cancel. */
 MUST_CHECK enum st upload_add(struct upload_work *w, const void *bytes, size_t len,
                               struct err *err);
 /* Acknowledges w->size bytes and gives the upload back. */

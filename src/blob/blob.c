@@ -8,6 +8,10 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/rng.h"
+#include "blob/blob_behind.h"
+
+/* Handing a piece to another thread costs about as much as writing 20 KiB. */
+#define BEHIND_BYTES (256 * KIB)
 
 bool blob_name_valid(str name)
 {
@@ -59,32 +63,68 @@ enum st blob_writer_open(struct blob_store *s, str name, uint64_t offset, struct
     w->store = s;
     w->offset = offset;
     w->failed = false;
+    w->behind = NULL;
+    w->started = 0;
     *out = w;
     return ST_OK;
 }
 
-static enum st check_writer(const struct blob_writer *w, struct err *err)
+static enum st end_piece(struct blob_writer *w, enum st st, size_t len, struct err *err)
 {
-    if (!w->failed)
-        return ST_OK;
-    return err_set(err, ST_BUG, "a blob writer that failed was used again");
-}
-
-enum st blob_writer_add(struct blob_writer *w, const void *bytes, size_t len, struct err *err)
-{
-    enum st st = check_writer(w, err);
-    if (st != ST_OK)
-        return st;
-    if (len == 0)
-        return ST_OK;
-    if (len > BLOB_SIZE_MAX - w->offset)
-        return err_set(err, ST_TOO_LARGE, "a blob cannot hold more than 2^62 bytes");
-    st = w->store->ops->writer_add(w, bytes, len, err);
     if (st != ST_OK) {
         w->failed = true;
         return failed(st, err, "write blob");
     }
     w->offset += len;
+    return ST_OK;
+}
+
+enum st blob_writer_wait(struct blob_writer *w, struct err *err)
+{
+    size_t len = w->started;
+    if (len == 0)
+        return ST_OK;
+    w->started = 0;
+    return end_piece(w, blob_behind_wait(w->behind, err), len, err);
+}
+
+static enum st check_writer(struct blob_writer *w, struct err *err)
+{
+    enum st st = blob_writer_wait(w, err);
+    if (st == ST_OK && w->failed)
+        st = err_set(err, ST_BUG, "a blob writer that failed was used again");
+    return st;
+}
+
+static enum st check_piece(struct blob_writer *w, size_t len, struct err *err)
+{
+    enum st st = check_writer(w, err);
+    if (st == ST_OK && len > BLOB_SIZE_MAX - w->offset)
+        st = err_set(err, ST_TOO_LARGE, "a blob cannot hold more than 2^62 bytes");
+    return st;
+}
+
+enum st blob_writer_add(struct blob_writer *w, const void *bytes, size_t len, struct err *err)
+{
+    enum st st = check_piece(w, len, err);
+    if (st != ST_OK || len == 0)
+        return st;
+    return end_piece(w, w->store->ops->writer_add(w, bytes, len, err), len, err);
+}
+
+enum st blob_writer_start(struct blob_writer *w, const void *bytes, size_t len, struct err *err)
+{
+    if (len < BEHIND_BYTES)
+        return blob_writer_add(w, bytes, len, err);
+    enum st st = check_piece(w, len, err);
+    if (st != ST_OK)
+        return st;
+    if (w->behind == NULL)
+        w->behind = blob_behind_new();
+    if (w->behind == NULL)
+        return blob_writer_add(w, bytes, len, err);
+    blob_behind_start(w->behind, w, bytes, len);
+    w->started = len;
     return ST_OK;
 }
 
@@ -110,8 +150,12 @@ enum st blob_writer_finish(struct blob_writer *w, struct err *err)
 
 void blob_writer_close(struct blob_writer *w)
 {
-    if (w != NULL)
-        w->store->ops->writer_close(w);
+    if (w == NULL)
+        return;
+    if (blob_writer_wait(w, NULL) != ST_OK)
+        w->failed = true; /* whoever closes without finishing does not ask */
+    blob_behind_free(w->behind);
+    w->store->ops->writer_close(w);
 }
 
 enum st blob_reader_open(struct blob_store *s, str name, struct blob_reader *out, struct err *err)

@@ -77,6 +77,8 @@ struct blob_writer {
     struct blob_store *store;
     uint64_t offset; /* bytes under the name so far; kept by blob.c */
     bool failed;
+    struct blob_behind *behind; /* blob.c's; NULL until a large piece is started */
+    size_t started;             /* bytes being written behind, 0: none */
 };
 
 /* Whether it can be the name of a blob (contract 1). */
@@ -88,11 +90,18 @@ MUST_CHECK enum st blob_writer_open(struct blob_store *s, str name, uint64_t off
                                     struct blob_writer **out, struct err *err);
 MUST_CHECK enum st blob_writer_add(struct blob_writer *w, const void *bytes, size_t len,
                                    struct err *err);
+/* As blob_writer_add(), but a large piece may still be being written when it returns: its bytes are
+ * borrowed until blob_writer_wait(), or until the next call on this writer, which waits by itself.
+ * So the caller can hash what is being written. */
+MUST_CHECK enum st blob_writer_start(struct blob_writer *w, const void *bytes, size_t len,
+                                     struct err *err);
+/* The piece that was started is written, or has failed. Without one: ST_OK. */
+MUST_CHECK enum st blob_writer_wait(struct blob_writer *w, struct err *err);
 uint64_t blob_writer_offset(const struct blob_writer *w);
 /* Makes everything under the name durable. The writer stays open, for blob_writer_close(). When it
  * fails the bytes cannot be trusted: opening at the same offset may be ST_DAMAGED. */
 MUST_CHECK enum st blob_writer_finish(struct blob_writer *w, struct err *err);
-/* Bytes stay as they are. NULL is fine. */
+/* Waits for a piece that was started. Bytes stay as they are. NULL is fine. */
 void blob_writer_close(struct blob_writer *w);
 
 /* ST_NOT_FOUND when there is no such name. */
@@ -110,7 +119,8 @@ MUST_CHECK enum st blob_space_get(struct blob_store *s, struct blob_space *out, 
 
 /* The stores. `dir` is made when absent; its parent must be there. */
 MUST_CHECK enum st blob_fs_open(const char *dir, struct blob_store **out, struct err *err);
-/* As blob_fs_open(), and makes nothing: ST_NOT_FOUND when there is no such directory. For reading. */
+/* As blob_fs_open(), and makes nothing: ST_NOT_FOUND when there is no such directory. For reading.
+ */
 MUST_CHECK enum st blob_fs_open_read_only(const char *dir, struct blob_store **out,
                                           struct err *err);
 MUST_CHECK enum st blob_mem_new(struct blob_store **out, struct err *err);

@@ -28,21 +28,24 @@
  *     written back, dropped behind      785-850 MB/s  1.25-1.32 s (the same pages again and again)
  *     past the cache (O_DIRECT)         650-770 MB/s  0.95-1.10 s
  *
- * With two such uploads at once the CPU decides: 230-380 MB/s each dropped behind, 390-570 past the
- * cache. So large aligned pieces go past it, all others through it and out again (pieces of 64 KiB:
- * 370-460 MB/s past it, 740 through it). Files up to CACHED_BYTES stay cached for the pull that
- * follows a push; a larger one is read from the disk by its first pull: 440-1600 MB/s by sendfile,
- * 2800 when cached. Allocating ahead gained nothing. A file system without O_DIRECT gets all of it
- * buffered.
+ * With hashing and writing on two threads, as uploads do it (blob_writer_start()), one stream
+ * reached 740-800 MB/s dropped behind for 1.8-2.0 s of CPU and 690-750 MB/s past the cache
+ * for 1.4-1.6 s: alone, an upload has a processor to spare, so it goes through the cache. With two
+ * at once the CPU decides: 230-380 MB/s each dropped behind, 390-570 past the cache. So large
+ * aligned pieces go past it while several large blobs are written, all others through it and out
+ * again. Files up to CACHED_BYTES stay cached for the pull that follows a push; a larger one is
+ * read from the disk by its first pull: 440-1600 MB/s by sendfile, 2800 when cached. Allocating
+ * ahead gained nothing. A file system without O_DIRECT gets all of it buffered.
  *
  * Small files: fdatasync and fsync of the folder for each; 256 KiB from 8 threads: 1,890/s. ext4's
  * journal already commits those of concurrent callers together: a thread that syncs for a group
  * reached 1,330/s, starting the writing back first 1,550/s.
  *
- * Threads: a store has no state but a descriptor; the kernel does the rest.
+ * Threads: a store has a descriptor and a count; the kernel does the rest.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,15 +63,16 @@
 #define WINDOW_BYTES (4 * MIB)
 #define CACHED_BYTES (16 * MIB)
 
-/* Pieces from this size on go past the page cache, when address and offset are aligned; shorter
- * ones are slower that way. Behind the first CACHED_BYTES only: what is smaller stays cached for
- * its pull. */
+/* While several large blobs are written, pieces from this size on go past the page cache, when
+ * address and offset are aligned; shorter ones are slower that way. Behind the first CACHED_BYTES
+ * only: what is smaller stays cached for its pull. */
 #define DIRECT_BYTES (512 * KIB)
 #define DIRECT_ALIGN ((uint64_t)4096)
 
 struct fs_store {
     struct blob_store store;
     int dir;
+    atomic_uint large; /* writers that are beyond CACHED_BYTES */
 };
 
 struct fs_writer {
@@ -76,6 +80,7 @@ struct fs_writer {
     int fd;
     uint64_t started; /* writing back has been started up to here */
     uint64_t dropped; /* written back, waited for and dropped from the cache up to here */
+    bool large;       /* counted in the store's `large` */
     bool direct;      /* the descriptor's mode now */
     bool no_direct;   /* the file system refused it */
     char path[PATH_SIZE];
@@ -189,11 +194,21 @@ static enum st write_behind(struct fs_writer *w, uint64_t end, struct err *err)
     return ST_OK;
 }
 
+/* Whether another large writer is at work; counts this one. */
+static bool in_company(struct fs_writer *w)
+{
+    struct fs_store *fs = fs_of(w->writer.store);
+    if (!w->large)
+        (void)atomic_fetch_add(&fs->large, 1);
+    w->large = true;
+    return atomic_load_explicit(&fs->large, memory_order_relaxed) > 1;
+}
+
 /* How many of the bytes can go past the page cache; all others go through it. */
-static size_t direct_part(const struct fs_writer *w, const void *bytes, size_t len)
+static size_t direct_part(struct fs_writer *w, const void *bytes, size_t len)
 {
     uint64_t at = w->writer.offset;
-    if (w->no_direct || len < DIRECT_BYTES || at < CACHED_BYTES)
+    if (w->no_direct || len < DIRECT_BYTES || at < CACHED_BYTES || !in_company(w))
         return 0;
     if ((uintptr_t)bytes % DIRECT_ALIGN != 0 || at % DIRECT_ALIGN != 0)
         return 0;
@@ -272,6 +287,8 @@ static enum st fs_writer_finish(struct blob_writer *writer, struct err *err)
 static void fs_writer_close(struct blob_writer *writer)
 {
     struct fs_writer *w = writer_of(writer);
+    if (w->large)
+        (void)atomic_fetch_sub(&fs_of(writer->store)->large, 1);
     file_close_auto(&w->fd);
     mem_free(w);
 }

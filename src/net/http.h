@@ -50,7 +50,9 @@ struct http_sink {
     /* Once, when the headers are in and before any of the body is read. May answer: then the body
      * is not wanted and add() and end() are not called. */
     void (*begin)(struct http_request *rq);
-    /* A piece, in order. The bytes are borrowed for the call. May answer: as in begin(). */
+    /* A piece, in order. The bytes are borrowed until the next add() or end() returns, or the
+     * request is over: so what is written can overlap with what is hashed. May answer: as in
+     * begin(). */
     void (*add)(struct http_request *rq, const void *bytes, size_t len);
     /* Once after a begin() that did not answer, unless add() answered. `complete` is false when the
      * client went away, was too slow, sent bad chunks or went over the limit: what came is given to

@@ -296,12 +296,14 @@ bool http_sink_step(struct http_conn *c)
 void http_sink_job_done(struct http_exchange *x)
 {
     struct http_conn *c = x->conn;
-    if (x->busy != NULL) {
-        if (x->spare == NULL && x->busy->size >= x->block_size)
-            x->spare = x->busy;
-        else
-            http_block_give(c->loop, x->busy);
+    if (x->busy != NULL) { /* the sink may still use it until its next piece came back */
+        struct http_block *done = x->held;
+        x->held = x->busy;
         x->busy = NULL;
+        if (done != NULL && x->spare == NULL && done->size >= x->block_size)
+            x->spare = done;
+        else
+            http_block_give(c->loop, done);
     }
     if (!x->sink_over) {
         if ((x->jobs & HTTP_JOB_BEGIN) != 0)

@@ -133,8 +133,9 @@ static void request_end(struct http_conn *c, bool complete)
     x->body = NULL;
     http_block_give(c->loop, x->fill);
     http_block_give(c->loop, x->busy);
+    http_block_give(c->loop, x->held);
     http_block_give(c->loop, x->spare);
-    x->fill = x->busy = x->spare = NULL;
+    x->fill = x->busy = x->held = x->spare = NULL;
 }
 
 static void drop_exchange(struct http_conn *c)

@@ -123,6 +123,7 @@ struct http_exchange {
     /* sink and jobs */
     struct http_block *fill;  /* the loop receives into it */
     struct http_block *busy;  /* the worker reads it */
+    struct http_block *held;  /* was read last; the sink may still borrow it */
     struct http_block *spare; /* comes next */
     size_t block_size;        /* of the next block */
     unsigned jobs;            /* enum http_job, in this order */

@@ -7,6 +7,8 @@
 #include "server/data_dir.h"
 
 #define ARENA_BYTES (64 * KIB)
+/* Of a body handed over at once. A fast upload has up to four of them. */
+#define SINK_BYTES  (2 * MIB)
 
 struct server {
     const struct config *config;
@@ -96,6 +98,7 @@ static enum st start_http(struct server *s, struct err *err)
         .body_timeout_ms = c->http_body_timeout_ms,
         .send_timeout_ms = c->http_send_timeout_ms,
         .linger_timeout_ms = c->http_linger_timeout_ms,
+        .sink_bytes = SINK_BYTES,
     };
     const struct http_app app = api_app(s->api);
     return http_server_start(&options, &app, &s->http, err);

@@ -198,9 +198,8 @@ static void foreign_files_are_listed(void **state)
 
 /* Large enough for writing back and dropping, resumed at odd offsets, in odd pieces and from odd
  * addresses: whatever way the bytes take, the same must come out. */
-static void large_file_in_odd_pieces(void **state)
+static void write_in_odd_pieces(struct blob_store *s)
 {
-    (void)state;
     const size_t size = 40 * MIB + 12345;
     unsigned char *bytes = malloc(size + 4096);
     unsigned char *copy = malloc(size);
@@ -212,7 +211,6 @@ static void large_file_in_odd_pieces(void **state)
     }
     unsigned char *page = aligned_alloc(4096, 2 * MIB);
     assert_non_null(page);
-    struct blob_store *s = open_store();
     for (unsigned round = 0; round < 3; round++) {
         struct blob_writer *w = NULL;
         assert_int_equal(blob_writer_open(s, name, 0, &w, NULL), ST_OK);
@@ -245,13 +243,103 @@ static void large_file_in_odd_pieces(void **state)
         blob_reader_close(&r);
         assert_int_equal(blob_remove(s, &name, 1, NULL), ST_OK);
     }
-    blob_store_free(s);
     free(page);
     free(bytes);
     free(copy);
 }
 
+static void large_file_in_odd_pieces(void **state)
+{
+    (void)state;
+    struct blob_store *s = open_store();
+    write_in_odd_pieces(s);
+    blob_store_free(s);
+}
+
+/* Beside another large blob that is being written, pieces go past the page cache. */
+static void large_file_beside_another(void **state)
+{
+    (void)state;
+    struct blob_store *s = open_store();
+    struct blob_writer *beside = NULL;
+    str other_name = { "00000000000000000000000000000002", 32 };
+    char *piece = aligned_alloc(4096, 1 * MIB);
+    assert_non_null(piece);
+    memset(piece, 7, 1 * MIB);
+    assert_int_equal(blob_writer_open(s, other_name, 0, &beside, NULL), ST_OK);
+    for (unsigned i = 0; i < 18; i++)
+        assert_int_equal(blob_writer_add(beside, piece, 1 * MIB, NULL), ST_OK);
+    write_in_odd_pieces(s);
+    assert_int_equal(blob_writer_finish(beside, NULL), ST_OK);
+    blob_writer_close(beside);
+    free(piece);
+    blob_store_free(s);
+}
+
+/* Pieces that are started are written in order, each before the next call on the writer returns. */
+static void started_pieces(void **state)
+{
+    (void)state;
+    struct blob_store *s = open_store();
+    struct blob_writer *w = NULL;
+    char *pieces[2] = { aligned_alloc(4096, 1 * MIB), aligned_alloc(4096, 1 * MIB) };
+    char *copy = malloc(1 * MIB);
+    assert_true(pieces[0] != NULL && pieces[1] != NULL && copy != NULL);
+    assert_int_equal(blob_writer_open(s, name, 0, &w, NULL), ST_OK);
+    for (unsigned i = 0; i < 20; i++) { /* a buffer is used again when the other's call returned */
+        memset(pieces[i % 2], (int)i, 1 * MIB);
+        assert_int_equal(blob_writer_start(w, pieces[i % 2], 1 * MIB, NULL), ST_OK);
+    }
+    assert_int_equal(blob_writer_add(w, "end", 3, NULL), ST_OK);
+    assert_int_equal(blob_writer_offset(w), 20 * MIB + 3);
+    assert_int_equal(blob_writer_start(w, pieces[0], 1 * MIB, NULL), ST_OK);
+    assert_int_equal(blob_writer_finish(w, NULL), ST_OK);
+    assert_int_equal(blob_writer_start(w, pieces[1], 1 * MIB, NULL), ST_OK);
+    blob_writer_close(w); /* waits for the piece, whose bytes are ours again then */
+    memset(pieces[1], 0xff, 1 * MIB);
+    struct blob_reader r = BLOB_READER_NONE;
+    assert_int_equal(blob_reader_open(s, name, &r, NULL), ST_OK);
+    assert_int_equal(r.size, 22 * MIB + 3);
+    for (unsigned i = 0; i < 20; i++) {
+        size_t got = 0;
+        memset(pieces[0], (int)i, 1 * MIB);
+        assert_int_equal(blob_reader_get(&r, copy, 1 * MIB, i * MIB, &got, NULL), ST_OK);
+        assert_true(got == 1 * MIB && memcmp(copy, pieces[0], got) == 0);
+    }
+    blob_reader_close(&r);
+    free(pieces[0]);
+    free(pieces[1]);
+    free(copy);
+    blob_store_free(s);
+}
+
 #ifdef EBB_FAULTS
+/* The failure of a started piece is told by the next call, whichever it is. */
+static void started_piece_fails(void **state)
+{
+    (void)state;
+    struct blob_store *s = open_store();
+    char *piece = aligned_alloc(4096, 1 * MIB);
+    assert_non_null(piece);
+    memset(piece, 1, 1 * MIB);
+    for (unsigned way = 0; way < 4; way++) {
+        struct blob_writer *w = NULL;
+        assert_int_equal(blob_writer_open(s, name, 0, &w, NULL), ST_OK);
+        fault_arm(FAULT_IO, 1, true);
+        assert_int_equal(blob_writer_start(w, piece, 1 * MIB, NULL), ST_OK);
+        enum st st = way == 0   ? blob_writer_wait(w, NULL)
+                     : way == 1 ? blob_writer_add(w, "x", 1, NULL)
+                     : way == 2 ? blob_writer_start(w, piece, 1 * MIB, NULL)
+                                : blob_writer_finish(w, NULL);
+        fault_disarm();
+        assert_int_equal(st, ST_IO);
+        assert_int_equal(blob_writer_finish(w, NULL), ST_BUG);
+        blob_writer_close(w);
+    }
+    free(piece);
+    blob_store_free(s);
+}
+
 struct told { /* what the store said */
     bool stored, stored_other, removed;
 };
@@ -526,7 +614,10 @@ int main(void)
         TEST_IN_DIR(links_are_not_followed),
         TEST_IN_DIR(foreign_files_are_listed),
         TEST_IN_DIR(large_file_in_odd_pieces),
+        TEST_IN_DIR(large_file_beside_another),
+        TEST_IN_DIR(started_pieces),
 #ifdef EBB_FAULTS
+        TEST_IN_DIR(started_piece_fails),
         TEST_IN_DIR(every_file_call_can_fail),
         TEST_IN_DIR(failed_sync_is_not_trusted),
         TEST_IN_DIR(folders_are_made_again_after_a_failure),
