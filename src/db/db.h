@@ -36,7 +36,8 @@ struct db_options {
     uint64_t log_max_bytes; /* bound of the write-ahead log before writers wait; 0 means 64 MiB */
     bool no_sync;           /* tests only: commits are not durable */
     /* Changes no file, a log that a crash left included, which is read all the same. The database
-     * must be there with the newest schema, and nobody may have it open; db_write() is ST_DENIED. */
+     * must be there with the newest schema, and nobody may have it open; db_write() is ST_DENIED.
+     */
     bool read_only;
 };
 

@@ -124,8 +124,8 @@ struct referrer {
     str artifact_type;
     str annotations; /* JSON object text or unset */
 };
-/* Live referrers of `subject`, by digest, after `last` (NULL: from the start), up to `limit`; fewer,
- * with *more, when their annotations are long. */
+/* Live referrers of `subject`, by digest, after `last` (NULL: from the start), up to `limit`;
+ * fewer, with *more, when their annotations are long. */
 MUST_CHECK enum st manifests_referrers(struct db_tx *tx, str repo, const struct digest *subject,
                                        str artifact_type, const struct digest *last, size_t limit,
                                        struct arena *a, struct referrer **out, size_t *count,
