@@ -21,15 +21,27 @@
 
 enum { SLOTS = 6 };
 
+/* clang-format off: it never comes to rest here */
 #define OPS(X)                                                                                     \
     X(START, 6)                                                                                    \
     X(WRITE, 5)                                                                                    \
     X(FINISH, 12)                                                                                  \
     X(CANCEL, 1)                                                                                   \
     X(UPLOAD, 12)                                                                                  \
-    X(MOUNT, 6) X(HEAD_BLOB, 8) X(GET_BLOB, 3) X(DAMAGE, 1) X(PUSH, 16) X(TAG, 14)                 \
-        X(HEAD_MANIFEST, 5) X(GET_MANIFEST, 3) X(UNTAG, 6) X(DELETE_MANIFEST, 5) X(DELETE_BLOB, 4) \
-            X(RECLAIM, 16) X(TIME, 12)
+    X(MOUNT, 6)                                                                                    \
+    X(HEAD_BLOB, 8)                                                                                \
+    X(GET_BLOB, 3)                                                                                 \
+    X(DAMAGE, 1)                                                                                   \
+    X(PUSH, 16)                                                                                    \
+    X(TAG, 14)                                                                                     \
+    X(HEAD_MANIFEST, 5)                                                                            \
+    X(GET_MANIFEST, 3)                                                                             \
+    X(UNTAG, 6)                                                                                    \
+    X(DELETE_MANIFEST, 5)                                                                          \
+    X(DELETE_BLOB, 4)                                                                              \
+    X(RECLAIM, 16)                                                                                 \
+    X(TIME, 12)
+/* clang-format on */
 
 enum op {
 #define X(name, weight) OP_##name,
