@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * get - GETs of one path, of a path with a random number in it, or of random paths of a list.
+ * delete - DELETEs of the paths of a list in their order, or of a path with a growing number in it.
  */
 #include "loop.h"
 
-static void get_setup(void)
+static void path_check(void)
 {
     const char *percent = strchr(options.path, '%');
     if (percent && (strncmp(percent, "%d", 2) != 0 || strchr(percent + 2, '%')))
@@ -38,4 +39,27 @@ static void get_answer(struct conn *c)
     loop_expect(c, 200);
 }
 
-const struct loop_ops get_ops = { get_setup, NULL, get_next, get_answer, NULL };
+const struct loop_ops get_ops = { path_check, NULL, get_next, get_answer, NULL };
+
+static bool delete_next(struct conn *c)
+{
+    uint64_t index;
+    if (!loop_take(c, &index) || (options.path_count && index >= options.path_count))
+        return false;
+    const char *path = options.path_count ? options.paths[index] : options.path;
+    const char *percent = options.path_count ? NULL : strchr(path, '%');
+    size_t before = percent ? (size_t)(percent - path) : strlen(path);
+    char number[32] = "";
+    if (percent)
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)(options.from + index));
+    loop_head(c, KIND_DELETE, "DELETE %.*s%s%s HTTP/1.1\r\nHost: %s\r\n\r\n", (int)before, path,
+              number, percent ? percent + 2 : "", options.host);
+    return true;
+}
+
+static void delete_answer(struct conn *c)
+{
+    loop_expect(c, 202);
+}
+
+const struct loop_ops delete_ops = { path_check, NULL, delete_next, delete_answer, NULL };

@@ -30,7 +30,9 @@ static const char usage[] =
     "\n"
     "  get     GETs of --path; a %d in it is a random number below --range\n"
     "  push    images of --layers unique layers of --layer-bytes (12 requests with 4 layers)\n"
-    "  fill    --count tags over shared layers; --same-manifest, --shared-config\n"
+    "  fill    --count tags over shared layers; --same-manifest, --shared-config,\n"
+    "          --own-layers N (of each image, besides), --repos N (spread over so many)\n"
+    "  delete  DELETEs of --paths in their order, or of --path with %d counted from --from\n"
     "  put     blobs of --size, one a connection (POST, PUT)\n"
     "  fetch   GETs of --path with the body dropped, --count times a connection; --copy\n"
     "  write   --size bytes into --file, with fsync\n"
@@ -43,6 +45,7 @@ static const char usage[] =
     "  --paths FILE (get, fetch: one path a line, instead of --path; a connection of fetch has "
     "one)\n"
     "  --repo NAME --tag-prefix TEXT --from N --accept TYPES --seed N\n"
+    "  SIGTERM ends get, push, fill and delete as if their time was over\n"
     "  --pid PID (of the server: its CPU time, with descendants, goes into the result)\n"
     "\n"
     "The result is one line of JSON. Latencies are microseconds.\n";
@@ -141,6 +144,8 @@ static const struct {
     { "connections", UNSIGNED, &options.connections },
     { "threads", UNSIGNED, &options.threads },
     { "layers", UNSIGNED, &options.layers },
+    { "own-layers", UNSIGNED, &options.own_layers },
+    { "repos", UNSIGNED, &options.repos },
     { "sources", UNSIGNED, &options.sources },
     { "uploads", UNSIGNED, &options.uploads },
     { "downloads", UNSIGNED, &options.downloads },
@@ -217,11 +222,11 @@ static const struct {
     bool local;   /* needs no server */
     bool endless; /* wants --count or --seconds */
 } works[] = {
-    { "get", work_loop, false, true },     { "push", work_loop, false, true },
-    { "fill", work_loop, false, true },    { "put", work_put, false, false },
-    { "fetch", work_fetch, false, false }, { "write", work_write, true, false },
-    { "hash", work_hash, true, false },    { "idle", work_idle, false, false },
-    { "slow", work_slow, false, false },
+    { "get", work_loop, false, true },    { "delete", work_loop, false, true },
+    { "push", work_loop, false, true },   { "fill", work_loop, false, true },
+    { "put", work_put, false, false },    { "fetch", work_fetch, false, false },
+    { "write", work_write, true, false }, { "hash", work_hash, true, false },
+    { "idle", work_idle, false, false },  { "slow", work_slow, false, false },
 };
 
 int main(int argc, char **argv)

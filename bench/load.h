@@ -28,6 +28,7 @@ enum kind { /* what a latency belongs to */
             KIND_POST,
             KIND_PUT,
             KIND_MANIFEST,
+            KIND_DELETE,
             KIND_IMAGE, /* a whole push; not a request */
             KIND_COUNT
 };
@@ -44,7 +45,9 @@ struct options {
     const char *accept;
     const char *file; /* `write`: where to */
     uint64_t range;
-    uint64_t from; /* `fill`: number of the first tag */
+    uint64_t from;       /* `push`, `fill`, `delete`: number of the first tag */
+    unsigned repos;      /* `fill`: 0 is `repo` itself, otherwise `repo`/0 ... */
+    unsigned own_layers; /* `fill`: of each image, besides the shared ones */
     unsigned connections;
     unsigned threads;
     unsigned layers;
@@ -53,8 +56,8 @@ struct options {
     unsigned downloads; /* `slow` */
     uint64_t layer_bytes;
     uint64_t size;
-    uint64_t count; /* requests, images or tags; 0: until the time is over */
-    double seconds;
+    uint64_t count;      /* requests, images or tags; 0: until the time is over */
+    double seconds;      /* of a loop; SIGTERM ends it earlier */
     double warm_seconds; /* not counted, at the beginning */
     double rate;         /* requests a second, at fixed times; 0: one after the other */
     uint64_t slow_rate;  /* bytes a second and connection */
@@ -72,7 +75,7 @@ _Noreturn void die(const char *fmt, ...) PRINTF_LIKE(1, 2);
 uint64_t random_next(uint64_t *state); /* splitmix64 */
 
 /* The works; each prints its result with result_print(). */
-void work_loop(void);  /* get, push, fill: loop.c with ops from get.c and push.c */
+void work_loop(void);  /* get, delete, push, fill: loop.c with ops from get.c and push.c */
 void work_put(void);   /* bulk.c */
 void work_fetch(void); /* bulk.c */
 void work_write(void); /* bulk.c */

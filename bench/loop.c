@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -19,6 +20,8 @@ static const struct loop_ops *ops;
 static atomic_uint_fast64_t taken;
 static atomic_int_fast64_t begin_ns; /* of the measurement; 0 while warming up */
 static atomic_int_fast64_t end_ns;
+
+static volatile sig_atomic_t told_to_end;
 
 static void conn_next(struct conn *c);
 
@@ -303,6 +306,8 @@ static void *loop_run(void *arg)
             l->measuring = true;
             stats_clear(&l->stats);
         }
+        if (told_to_end && !l->stopping)
+            atomic_store(&end_ns, now - 1);
         int64_t end = atomic_load(&end_ns);
         if (end != 0 && now > end)
             l->stopping = true;
@@ -331,13 +336,21 @@ static struct loop *loop_new(unsigned number)
     return l;
 }
 
+static void end_early(int number)
+{
+    (void)number;
+    told_to_end = 1;
+}
+
 void work_loop(void)
 {
     static struct loop *loops[64];
     static pthread_t threads[64];
-    ops = strcmp(options.work, "get") == 0    ? &get_ops
-          : strcmp(options.work, "push") == 0 ? &push_ops
-                                              : &fill_ops;
+    ops = strcmp(options.work, "get") == 0      ? &get_ops
+          : strcmp(options.work, "delete") == 0 ? &delete_ops
+          : strcmp(options.work, "push") == 0   ? &push_ops
+                                                : &fill_ops;
+    signal(SIGTERM, end_early);
     if (ops->setup)
         ops->setup();
     for (unsigned i = 0; i < options.threads; i++)

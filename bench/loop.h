@@ -84,6 +84,7 @@ struct loop_ops {
 };
 
 extern const struct loop_ops get_ops;
+extern const struct loop_ops delete_ops;
 extern const struct loop_ops push_ops;
 extern const struct loop_ops fill_ops;
 

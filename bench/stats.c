@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 static const char *const kind_names[KIND_COUNT] = {
-    [KIND_GET] = "get", [KIND_PING] = "ping",         [KIND_POST] = "post",
-    [KIND_PUT] = "put", [KIND_MANIFEST] = "manifest", [KIND_IMAGE] = "image",
+    [KIND_GET] = "get",     [KIND_PING] = "ping",         [KIND_POST] = "post",
+    [KIND_PUT] = "put",     [KIND_MANIFEST] = "manifest", [KIND_DELETE] = "delete",
+    [KIND_IMAGE] = "image",
 };
 
 int64_t stats_now_ns(void)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every row uses: the folder, the servers, the load generator, alternation and medians."""
+import contextlib
 import json
 import os
 import shutil
@@ -45,6 +46,7 @@ class Bench:
         self.ours_class = servers.Ebb
         self.started = []
         self.kept = {}
+        self.peaks = {}  # MB by row, of servers that deleted
         self.profiled = set()
         os.makedirs(raw, exist_ok=True)
 
@@ -110,23 +112,32 @@ class Bench:
             print(f"  ! {side}: {result['errors']} errors: {result['first_error']}", flush=True)
         return result
 
-    def run(self, server, work, side="ours", what="", **options):
-        perf = None
-        if self.profile and server and isinstance(server, self.ours_class) and what != "setup" and \
-                (self.row, what) not in self.profiled:
-            self.profiled.add((self.row, what))
-            data = os.path.join(self.raw, f"{self.row}-{what or work}.perf")
-            perf = subprocess.Popen(
-                ["perf", "record", "-q", "-e", "cpu-clock", "-F", "499", "--call-graph",
-                 "dwarf,16384", "-m", "1024", "-o", data,
-                 "-p", ",".join(str(p) for p in [server.pid] + servers.children(server.pid))],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(0.3)
-        r = subprocess.run(self.arguments(server, work, **options), capture_output=True, text=True)
-        if perf:
+    @contextlib.contextmanager
+    def profiling(self, server, what):
+        """With --profile: one record of what the server does meanwhile, by name."""
+        if not self.profile or not isinstance(server, self.ours_class) or what == "setup" or \
+                (self.row, what) in self.profiled:
+            yield
+            return
+        self.profiled.add((self.row, what))
+        data = os.path.join(self.raw, f"{self.row}-{what}.perf")
+        perf = subprocess.Popen(
+            ["perf", "record", "-q", "-e", "cpu-clock", "-F", "499", "--call-graph",
+             "dwarf,16384", "-m", "1024", "-o", data,
+             "-p", ",".join(str(p) for p in [server.pid] + servers.children(server.pid))],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.3)
+        try:
+            yield
+        finally:
             perf.send_signal(2)
             perf.wait()
             profile_print(data)
+
+    def run(self, server, work, side="ours", what="", **options):
+        with self.profiling(server, what or work):
+            r = subprocess.run(self.arguments(server, work, **options), capture_output=True,
+                               text=True)
         if r.returncode != 0:
             raise Failed(f"{self.row}: {r.stderr.strip()}")
         result = json.loads(r.stdout)
@@ -144,6 +155,10 @@ class Bench:
 
     def hold(self, server, work, **options):
         return Held(self, server, work, options)
+
+    def beside(self, server, works):
+        """Generators that run until end(): {name: (work, options)}."""
+        return Beside(self, server, works)
 
     def note_cpu(self, runs):
         """The share of ours and of the generator; a dagger when something else ran."""
@@ -170,6 +185,33 @@ class Held:
     def end(self):
         out, _ = self.process.communicate()
         return json.loads(out)
+
+
+class Beside:
+    """Load on a server while something else is done to it."""
+
+    def __init__(self, bench, server, works):
+        self.bench = bench
+        self.processes = {
+            name: subprocess.Popen(bench.arguments(server, work, seconds=3600, **options),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for name, (work, options) in works.items()}
+
+    def end(self, side, what):
+        """{name: result}; generators are no disturbance to each other."""
+        for p in self.processes.values():
+            p.terminate()
+        found = {}
+        for name, p in self.processes.items():
+            out, err = p.communicate()
+            if p.returncode != 0 or not out:
+                raise Failed(f"{self.bench.row}: {name} beside it: {err.strip()}")
+            found[name] = json.loads(out)
+        load = {name: r["load_user_s"] + r["load_sys_s"] for name, r in found.items()}
+        for name, r in found.items():
+            r["machine_s"] -= sum(load.values()) - load[name]
+            self.bench.record(r, side, f"{what} {name}")
+        return found
 
 
 def profile_print(data):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers that are measured, each started on a port of its own with a folder of its own."""
 import http.client
+import json
 import os
 import re
 import resource
@@ -81,6 +82,7 @@ class Server:
             self.dir = os.path.join(folder, f"{self.name}-{n}")
         os.makedirs(os.path.join(self.dir, "root"))
         self.process = None
+        self.ended_mb = 0.0  # the most of processes that ended
 
     def command(self):
         raise NotImplementedError
@@ -106,6 +108,7 @@ class Server:
     def stop(self):
         if self.process is None:
             return
+        self.ended_mb = max(self.ended_mb, self.status_mb("VmHWM"))
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(30)
@@ -151,6 +154,24 @@ class Server:
             shutil.copyfileobj(r, f, 1 << 20)
         c.close()
 
+    def status_mb(self, member):
+        """A member of /proc/PID/status in kB, as MB; 0 when the process is gone."""
+        try:
+            with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as f:
+                found = re.search(member + r":\s+(\d+)", f.read())
+        except OSError:
+            found = None
+        return int(found[1]) / 1024 if found else 0.0
+
+    def peak_begin(self):
+        """What peak_mb() says counts from here."""
+        self.ended_mb = 0.0
+        with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as f:
+            f.write("5")
+
+    def peak_mb(self):
+        return max(self.ended_mb, self.status_mb("VmHWM"))
+
     def memory_mb(self):
         """(resident, anonymous) MB of the process and its children: shared pages count once each."""
         rss = anon = 0
@@ -191,6 +212,41 @@ class Ebb(Server):
         for s in self.settings:
             out += ["--set", s]
         return out
+
+    def api(self, method, path, body=None, wanted=(200, 201, 202, 204)):
+        """The JSON of one request to the API of Ebb's own."""
+        text = None if body is None else json.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        status, _, answer = self.request(method, "/api/ebb/v1" + path, text, headers)
+        if status not in wanted:
+            raise Failed(f"{method} {path}: {status} {answer[:300].decode('utf-8', 'replace')}")
+        return json.loads(answer) if answer else None
+
+    def carry_out(self, path, body=None):
+        """POSTs what makes a receipt, and waits until that is sealed."""
+        receipt = self.api("POST", path, {} if body is None else body)
+        while receipt["state"] != "sealed":
+            time.sleep(0.005)
+            receipt = self.api("GET", f"/receipts/{receipt['receipt']}")
+        return receipt
+
+    def apply(self, plan):
+        """Carries a PLAN out, with the numbers that it wants to hear again."""
+        numbers = {}
+        if plan["confirm"]:
+            numbers["confirm_tags"] = plan["confirm"]["tags"]
+        if plan["now"]:
+            numbers["confirm_bytes"] = plan["bytes_freed"]
+        return self.carry_out(f"/plans/{plan['plan']}/apply", numbers)
+
+    def file_count(self):
+        """Files in the store."""
+        blobs = os.path.join(self.dir, "root/blobs")
+        return sum(len(os.listdir(os.path.join(blobs, d))) for d in os.listdir(blobs))
+
+    def file_bytes(self):
+        return sum(f.stat().st_size for d in os.scandir(os.path.join(self.dir, "root/blobs"))
+                   for f in os.scandir(d.path))
 
     @classmethod
     def version(cls):
@@ -241,6 +297,23 @@ class Registry(Server):
             os.makedirs(folder)
             with open(os.path.join(folder, "link"), "w", encoding="ascii") as f:
                 f.write(digest)
+
+    def collect(self):
+        """Its garbage collection: offline. The seconds that the command took."""
+        self.stop()
+        begin = time.monotonic()
+        r = subprocess.run([self.command()[0], "garbage-collect", "-m",
+                            os.path.join(self.dir, "config.yml")], capture_output=True, text=True)
+        seconds = time.monotonic() - begin
+        if r.returncode != 0:
+            raise Failed(f"garbage-collect: {r.stderr[-300:]}")
+        self.start()
+        return seconds
+
+    def file_count(self):
+        """Blobs in the store."""
+        return sum("data" in files for _, _, files in
+                   os.walk(os.path.join(self.dir, "root/docker/registry/v2/blobs")))
 
     @classmethod
     def version(cls):

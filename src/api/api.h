@@ -3,9 +3,10 @@
  * api/ - the doors: turns HTTP requests into calls of the engine and statuses into the words of
  * each protocol. It holds no SQL, and deletes only through deletion/.
  *
- * One file a family: oci_*.c is the OCI distribution API, operations.c health and metrics. routes.c
- * knows every path. A request's way: net/ parses it; api_route() picks resource and handler on the
- * event loop; the handler runs there (reads) or on a worker (all that may block).
+ * One file a family: oci_*.c is the OCI distribution API, ebb_*.c our own (doc/api.md),
+ * operations.c health and metrics. routes.c and ebb_routes.c know every path. A request's way: net/
+ * parses it; api_route() picks resource and handler on the event loop; the handler runs there
+ * (reads) or on a worker (all that may block).
  *
  * Threads: struct api is shared and immutable but for the parts that lock for themselves.
  */
@@ -29,14 +30,19 @@ struct api_options {
 
 struct api;
 
-/* `registry` stays the caller's and must outlive the api. */
-MUST_CHECK enum st api_new(struct registry *registry, const struct api_options *options,
-                           struct api **out, struct err *err);
+/* `registry` and `deletion` stay the caller's and must outlive the api. */
+MUST_CHECK enum st api_new(struct registry *registry, struct deletion *deletion,
+                           const struct api_options *options, struct api **out, struct err *err);
+/* Before the first request; the loop must outlive all of them. (It needs the guard below, so it is
+ * started after the api is made.) */
+void api_set_reclaim(struct api *api, struct reclaim_loop *loop);
 void api_free(struct api *api); /* NULL is fine */
 
 /* For http_server_start(). */
 struct http_app api_app(struct api *api);
 /* For the reclaim loop: keeps it off uploads that a request is writing to. */
 struct reclaim_guard api_reclaim_guard(struct api *api);
+/* How long reads take, for the reclaim loop's pace. */
+struct reclaim_load *api_reclaim_load(struct api *api);
 
 #endif

@@ -18,16 +18,22 @@ struct api {
     struct upload_table uploads;
     struct space space;
     struct check_job *check;
+    struct reclaim_load load;
+    struct deletion *deletion;
+    struct reclaim_loop *reclaim; /* NULL until api_set_reclaim() */
 };
+
+struct ebb_door;
 
 /* Of one request, in its arena: what the path named, and what the log says about it. */
 struct api_call {
     struct api *api;
     str repo;
-    str reference; /* tag or digest as sent; id of an upload */
-    str digest;    /* for the log: what the request was about in the end */
-    str failure;   /* for the log: the message of an error answer */
-    void *work;    /* the handler's own, between the calls of a sink */
+    str reference;               /* tag or digest as sent; id of an upload */
+    str digest;                  /* for the log: what the request was about in the end */
+    str failure;                 /* for the log: the message of an error answer */
+    void *work;                  /* the handler's own, between the calls of a sink */
+    const struct ebb_door *door; /* of a request under /api/ebb/v1 */
 };
 
 static inline struct api_call *api_call_of(const struct http_request *rq)
@@ -108,7 +114,9 @@ extern const struct http_route oci_manifest_delete_route;
 /* Paths outside /v2: /healthz, /readyz, /metrics. NULL when it is none of them. */
 const struct http_route *operations_route(struct http_request *rq);
 
-/* /api/ebb/v1/check and below. NULL when it is none of them. */
-const struct http_route *check_route(struct http_request *rq);
+/* /api/ebb/v1 and below; NULL when it is none of them. */
+const struct http_route *ebb_route(struct http_request *rq);
+bool ebb_is_mine(str path);
+void ebb_refuse(struct http_request *rq, const struct http_refusal *why);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * A check of the running registry:
  *
- *   POST   /api/ebb/v1/check        ?hash= &quick= &rate= &repair=blobs,orphans   202, Location
+ *   POST   /api/ebb/v1/check        ?hash= &quick= &rate= &repair=blobs,counts   202, Location
  *   GET    /api/ebb/v1/check        the last one
  *   GET    /api/ebb/v1/check/<id>   ?from= &n=: its state, and findings behind the first `from`
  *   DELETE /api/ebb/v1/check/<id>   tells it to stop; 202
@@ -12,26 +12,24 @@
  */
 #include <inttypes.h>
 
-#include "api/api_int.h"
+#include "api/ebb_int.h"
 #include "base/clock.h"
 #include "base/json.h"
 
-#define CHECK_PATH         "/api/ebb/v1/check"
+#define CHECK_PATH         EBB_ROOT "/check"
 #define RATE_DEFAULT_BYTES (64 * MIB)
 #define PAGE_MAX           ((uint64_t)1000)
 #define ANSWER_MAX_BYTES   (8 * MIB)
 
-static const struct oci_status statuses[] = {
-    { ST_NOT_FOUND, 404, "CHECK_UNKNOWN" },
-    { ST_BUSY, 409, "CHECK_RUNNING" },
-    { ST_INVALID, 400, "CHECK_INVALID" },
+static const struct ebb_status statuses[] = {
+    { ST_NOT_FOUND, 404, "check-unknown" },
+    { ST_BUSY, 409, "check-running" },
     { ST_OK, 0, NULL },
 };
 
 static void answer_location(struct http_request *rq, const char *id)
 {
     http_answer_header(rq, "Location", arena_printf(&rq->arena, CHECK_PATH "/%s", id));
-    http_answer_header(rq, "Cache-Control", STR("no-store"));
 }
 
 /* ---- starting ------------------------------------------------------------------------------ */
@@ -58,10 +56,13 @@ static enum st read_repairs(struct http_request *rq, struct check_options *out, 
             rest = STR("");
         if (str_eq(word, STR("blobs")))
             out->repair_blobs = true;
+        else if (str_eq(word, STR("counts")))
+            out->repair_counts = true;
         else if (str_eq(word, STR("orphans")))
             out->repair_orphans = true;
         else
-            return err_set(err, ST_INVALID, "?repair= is a list of \"blobs\" and \"orphans\"");
+            return err_set(err, ST_INVALID,
+                           "?repair= is a list of \"blobs\", \"counts\" and \"orphans\"");
     }
     return ST_OK;
 }
@@ -71,9 +72,7 @@ static enum st read_options(struct http_request *rq, struct check_options *out, 
     str rate = STR_NONE;
     *out = (struct check_options){ .rate_bytes = RATE_DEFAULT_BYTES };
     out->sparse_index = api_call_of(rq)->api->registry->sparse_index;
-    enum st st = http_query_check(rq, err);
-    if (st == ST_OK)
-        st = read_flag(rq, "hash", &out->hash, err);
+    enum st st = read_flag(rq, "hash", &out->hash, err);
     if (st == ST_OK)
         st = read_flag(rq, "quick", &out->quick, err);
     if (st == ST_OK)
@@ -84,7 +83,7 @@ static enum st read_options(struct http_request *rq, struct check_options *out, 
     return st;
 }
 
-static void start(struct http_request *rq)
+void check_post(struct http_request *rq)
 {
     struct check_options options;
     struct err err = { 0 };
@@ -93,13 +92,14 @@ static void start(struct http_request *rq)
     if (st == ST_OK)
         st = check_job_start(api_call_of(rq)->api->check, &options, id, &err);
     if (st != ST_OK) {
-        oci_fail(rq, statuses, &err);
+        ebb_fail(rq, statuses, &err);
         if (st == ST_BUSY)
             answer_location(rq, id);
         return;
     }
     oci_answer_json(rq, 202, STR("application/json"),
                     arena_printf(&rq->arena, "{\"id\":\"%s\"}\n", id));
+    http_answer_header(rq, "Cache-Control", STR("no-store"));
     answer_location(rq, id);
 }
 
@@ -194,7 +194,7 @@ static void release_view(void *arg)
     buf_release(arg);
 }
 
-static void view(struct http_request *rq)
+void check_get(struct http_request *rq)
 {
     struct api_call *call = api_call_of(rq);
     AUTO(arena_release) struct arena page = { .limit_bytes = ANSWER_MAX_BYTES };
@@ -213,55 +213,19 @@ static void view(struct http_request *rq)
         st = buf_status(body, &err);
     }
     if (st != ST_OK) {
-        oci_fail(rq, statuses, &err);
+        ebb_fail(rq, statuses, &err);
         return;
     }
     oci_answer_json(rq, 200, STR("application/json"), buf_str(body));
     http_answer_header(rq, "Cache-Control", STR("no-store"));
 }
 
-static void stop(struct http_request *rq)
+void check_delete(struct http_request *rq)
 {
     struct api_call *call = api_call_of(rq);
     struct err err = { 0 };
     if (check_job_stop(call->api->check, call->reference, &err) != ST_OK)
-        oci_fail(rq, statuses, &err);
+        ebb_fail(rq, statuses, &err);
     else
         oci_answer_empty(rq, 202);
-}
-
-/* ---- routes -------------------------------------------------------------------------------- */
-
-static void refuse_method(struct http_request *rq)
-{
-    bool named = api_call_of(rq)->reference.ptr != NULL;
-    oci_error(rq, 405, "UNSUPPORTED", STR("this resource does not have that method"), STR_NONE);
-    http_answer_header(rq, "Allow", named ? STR("GET, HEAD, DELETE") : STR("GET, HEAD, POST"));
-}
-
-#define ROUTE(fn)                                                                                  \
-    {                                                                                              \
-        .name = "check", .worker = true, .body_max = API_BODY_DROPPED_MAX, .handle = (fn)          \
-    }
-static const struct http_route start_route = ROUTE(start);
-static const struct http_route view_route = ROUTE(view);
-static const struct http_route stop_route = ROUTE(stop);
-static const struct http_route method_route = ROUTE(refuse_method);
-
-const struct http_route *check_route(struct http_request *rq)
-{
-    str path = rq->path;
-    if (!str_starts(path, STR(CHECK_PATH)))
-        return NULL;
-    str rest = str_slice(path, sizeof(CHECK_PATH) - 1, path.len);
-    bool named = rest.len > 1 && rest.ptr[0] == '/';
-    if (rest.len > 0 && !named)
-        return NULL;
-    if (named)
-        api_call_of(rq)->reference = str_slice(rest, 1, rest.len);
-    if (rq->method == HTTP_GET || rq->method == HTTP_HEAD)
-        return &view_route;
-    if (rq->method == HTTP_POST && !named)
-        return &start_route;
-    return rq->method == HTTP_DELETE && named ? &stop_route : &method_route;
 }

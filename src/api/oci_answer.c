@@ -32,7 +32,8 @@ void oci_error(struct http_request *rq, int http, const char *code, str message,
 
 /* What every request can meet. */
 static const struct oci_status shared_statuses[] = {
-    { ST_FULL, 507, "DENIED" }, /* a code that clients do not retry, so people see it at once */
+    { ST_DENIED, 403, "DENIED" }, /* a rule: its sentence says which */
+    { ST_FULL, 507, "DENIED" },   /* a code that clients do not retry, so people see it at once */
     { ST_BUSY, 503, "UNAVAILABLE" },
     { ST_STOPPING, 503, "UNAVAILABLE" },
     { ST_NO_MEMORY, 503, "UNAVAILABLE" },
@@ -159,9 +160,7 @@ struct deletion_order oci_deletion_order(const struct http_request *rq, enum del
     return (struct deletion_order){
         .kind = kind,
         .repo = api_call_of(rq)->repo,
-        .door = STR("oci"),
-        .actor = STR("anonymous"),
-        .peer = rq->peer,
+        .by = { .door = STR("oci"), .actor = STR("anonymous"), .peer = rq->peer },
     };
 }
 
@@ -172,17 +171,19 @@ void oci_delete(struct http_request *rq, const struct deletion_order *order, con
     char text[DIGEST_TEXT_MAX + 1];
     bool repo_known = false;
     struct err err = { 0 };
-    enum st st =
-        deletion_apply(call->api->registry, order, clock_utc_ms(), &result, &repo_known, &err);
+    enum st st = deletion_apply(call->api->deletion, order, registry_now(call->api->registry),
+                                &result, &repo_known, &err);
     if (st != ST_OK) {
         const struct oci_status statuses[] = {
             { ST_NOT_FOUND, 404, repo_known ? unknown : "NAME_UNKNOWN" },
-            { ST_DENIED, 405, "DENIED" },
+            { ST_DENIED, result.in_use ? 405 : 403, "DENIED" },
             { ST_OK, 0, NULL },
         };
         oci_fail(rq, statuses, &err);
         return;
     }
+    if (call->api->registry->keeping.grace_ms == 0)
+        reclaim_loop_wake(call->api->reclaim); /* it is due at once */
     str digest = digest_text(&result.digest, text);
     oci_answer_empty(rq, 202);
     http_answer_header(rq, "Docker-Content-Digest", digest);

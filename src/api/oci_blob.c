@@ -8,7 +8,6 @@
 #include <inttypes.h>
 
 #include "api/api_int.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "oci/range.h"
@@ -72,7 +71,8 @@ static void report_damage(struct http_request *rq, const struct blob_row *row, c
     log_event(LOG_ERROR, "blob is damaged", LOG_STR("digest", call->reference),
               LOG_STR("name", row->name), LOG_STR("what", str_of(what)));
     metric_add(METRIC_BLOB_DAMAGED, 1);
-    if (registry_report_damage(call->api->registry, row, clock_utc_ms(), &err) != ST_OK)
+    if (registry_report_damage(call->api->registry, row, registry_now(call->api->registry), &err) !=
+        ST_OK)
         log_failure("a damaged blob could not be marked", &err);
 }
 
@@ -205,7 +205,7 @@ static void head(struct http_request *rq)
     struct digest digest;
     struct blob_row row = { 0 };
     struct err err = { 0 };
-    int64_t now = clock_utc_ms();
+    int64_t now = registry_now(registry);
     if (!find(rq, &digest, &row))
         return;
     if (registry_blob_wants_lease(registry, &row, now) &&

@@ -8,7 +8,6 @@
  */
 #include "api/api_int.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/metric.h"
 
 static const struct oci_status statuses_in_repo[] = {
@@ -65,9 +64,12 @@ static void answer_manifest(struct http_request *rq, const struct manifest_row *
 
 static void get(struct http_request *rq)
 {
+    struct registry *registry = api_call_of(rq)->api->registry;
     struct manifest_row row = { 0 };
-    if (find(rq, &row))
-        answer_manifest(rq, &row);
+    if (!find(rq, &row))
+        return;
+    pulls_note(registry->pulls, row.id, registry_now(registry));
+    answer_manifest(rq, &row);
 }
 
 static void head(struct http_request *rq)
@@ -76,7 +78,7 @@ static void head(struct http_request *rq)
     struct registry *registry = call->api->registry;
     struct manifest_row row = { 0 };
     struct err err = { 0 };
-    int64_t now = clock_utc_ms();
+    int64_t now = registry_now(registry);
     if (!find(rq, &row))
         return;
     if (registry_manifest_wants_lease(registry, &row, now) &&
@@ -223,7 +225,8 @@ static void put(struct http_request *rq)
     };
     enum st st = space_take(&call->api->space, rq->body.len, &err);
     if (st == ST_OK)
-        st = registry_push_manifest(call->api->registry, &in, clock_utc_ms(), &missing, &err);
+        st = registry_push_manifest(call->api->registry, &in, registry_now(call->api->registry),
+                                    &missing, &err);
     if (st == ST_OK)
         answer_pushed(rq, &p);
     else if (st == ST_MISSING_PART && missing.count > 0)

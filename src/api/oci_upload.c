@@ -13,7 +13,6 @@
 #include <inttypes.h>
 
 #include "api/upload.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "oci/range.h"
@@ -106,8 +105,8 @@ static bool mount(struct http_request *rq)
         return false;
     if (http_query(rq, "from", &from) && name_check(from, &err) != ST_OK)
         return false;
-    enum st st =
-        registry_mount(call->api->registry, call->repo, from, &digest, clock_utc_ms(), &err);
+    struct registry *registry = call->api->registry;
+    enum st st = registry_mount(registry, call->repo, from, &digest, registry_now(registry), &err);
     if (st == ST_NOT_FOUND)
         return false;
     if (st == ST_OK)

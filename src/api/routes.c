@@ -159,7 +159,7 @@ static const struct http_route *route(struct http_request *rq)
     if (!str_starts(rq->path, STR("/v2/"))) {
         const struct http_route *found = operations_route(rq);
         if (found == NULL)
-            found = check_route(rq);
+            found = ebb_route(rq);
         return found != NULL ? found : &no_route;
     }
     enum st st = http_unescape(&rq->arena, str_slice(rq->path, 4, rq->path.len), &path, NULL);
@@ -190,7 +190,10 @@ static const char *code_of_refusal(int http)
 
 static void refuse(struct http_request *rq, const struct http_refusal *why)
 {
-    oci_error(rq, why->code, code_of_refusal(why->code), str_of(why->text), STR_NONE);
+    if (ebb_is_mine(rq->path))
+        ebb_refuse(rq, why);
+    else
+        oci_error(rq, why->code, code_of_refusal(why->code), str_of(why->text), STR_NONE);
 }
 
 static bool is_logged(const struct api *api, const struct http_request *rq, int code)
@@ -209,10 +212,21 @@ static bool is_logged(const struct api *api, const struct http_request *rq, int 
     return true;
 }
 
+/* Longer answers take as long as their client does. */
+#define PACED_BYTES_MAX (256 * KIB)
+
+static void note_load(struct api *api, const struct http_request *rq,
+                      const struct http_outcome *outcome)
+{
+    if ((rq->method & (HTTP_GET | HTTP_HEAD)) != 0 && outcome->bytes_out <= PACED_BYTES_MAX)
+        reclaim_load_note(&api->load, clock_mono_us(), outcome->duration_us);
+}
+
 static void done(struct http_request *rq, const struct http_outcome *outcome)
 {
     const struct api_call *call = api_call_of(rq);
-    const struct api *api = rq->app_ctx;
+    struct api *api = rq->app_ctx;
+    note_load(api, rq, outcome);
     if (!is_logged(api, rq, outcome->code) || !log_wants(LOG_INFO))
         return;
     str repo = call == NULL ? STR_NONE : call->repo;
@@ -229,13 +243,14 @@ static void done(struct http_request *rq, const struct http_outcome *outcome)
 
 /* ---- the application ------------------------------------------------------------------------ */
 
-enum st api_new(struct registry *registry, const struct api_options *options, struct api **out,
-                struct err *err)
+enum st api_new(struct registry *registry, struct deletion *deletion,
+                const struct api_options *options, struct api **out, struct err *err)
 {
     struct api *api = mem_new(sizeof(*api));
     if (api == NULL)
         return err_no_memory(err);
     api->registry = registry;
+    api->deletion = deletion;
     api->options = *options;
     api->manifest_put_route = oci_manifest_put_route;
     api->manifest_put_route.body_max = options->manifest.bytes_max;
@@ -257,6 +272,11 @@ void api_free(struct api *api)
     check_job_free(api->check);
     upload_table_release(&api->uploads);
     mem_free(api);
+}
+
+void api_set_reclaim(struct api *api, struct reclaim_loop *loop)
+{
+    api->reclaim = loop;
 }
 
 struct http_app api_app(struct api *api)
@@ -290,4 +310,9 @@ static void guard_release(void *ctx, void *held)
 struct reclaim_guard api_reclaim_guard(struct api *api)
 {
     return (struct reclaim_guard){ guard_take, guard_release, api };
+}
+
+struct reclaim_load *api_reclaim_load(struct api *api)
+{
+    return &api->load;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/upload.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -51,7 +50,8 @@ enum st upload_start(struct api *api, str repo, enum digest_algorithm algorithm,
         return st;
     st = fill_entry(&w, algorithm, err);
     if (st == ST_OK)
-        st = registry_start_upload(api->registry, repo, id_of(&w), clock_utc_ms(), err);
+        st =
+            registry_start_upload(api->registry, repo, id_of(&w), registry_now(api->registry), err);
     if (st != ST_OK) {
         upload_table_drop(&api->uploads, w.entry);
         return st;
@@ -224,7 +224,8 @@ enum st upload_pause(struct upload_work *w, struct err *err)
     }
     blob_writer_close(w->writer);
     w->writer = NULL;
-    st = registry_note_progress(registry_of(w), id_of(w), w->size, data, clock_utc_ms(), err);
+    st = registry_note_progress(registry_of(w), id_of(w), w->size, data,
+                                registry_now(registry_of(w)), err);
     if (st != ST_OK) {
         drop(w);
         return st;
@@ -238,7 +239,8 @@ enum st upload_cancel(struct upload_work *w, struct err *err)
 {
     blob_writer_close(w->writer);
     w->writer = NULL;
-    enum st st = registry_cancel_upload(registry_of(w), w->repo, id_of(w), clock_utc_ms(), err);
+    enum st st = registry_cancel_upload(registry_of(w), w->repo, id_of(w),
+                                        registry_now(registry_of(w)), err);
     drop(w);
     return st;
 }
@@ -347,7 +349,8 @@ enum st upload_finish(struct upload_work *w, const struct digest *want, struct e
             .data = few ? (w->size == 0 ? STR("") : buf_str(&u->data)) : STR_NONE,
             .name_written = u->in_store,
         };
-        st = registry_finish_upload(registry_of(w), w->repo, &arrival, clock_utc_ms(), err);
+        st = registry_finish_upload(registry_of(w), w->repo, &arrival, registry_now(registry_of(w)),
+                                    err);
     }
     if (st == ST_OK)
         drop(w);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * base/ - what every other room stands on: statuses and messages, memory, text, time, locks, log,
- * metrics and injected faults. It knows nothing of registries, HTTP or SQL and depends on libc
- * only.
+ * metrics, signatures and injected faults. It knows nothing of registries, HTTP or SQL and depends
+ * on libc, and on libcrypto for signatures, only.
  *
  * Contract of the whole tree, kept here because every file includes this one:
  *  1. A function that can fail returns `enum st` and takes `struct err *` last; see err.h.

@@ -1,19 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static int64_t now_us(clockid_t id)
 {
     struct timespec t;
-    (void)clock_gettime(id, &t); /* cannot fail for the two clocks used here */
+    (void)clock_gettime(id, &t); /* cannot fail for the clocks used here */
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+#ifdef EBB_FAULTS
+/* Tests set the wall clock of one process: a file, named by EBB_FAULT_CLOCK, holds milliseconds to
+ * add. Read each time, so that the clock jumps while the process runs. */
+static int64_t fault_offset_ms(void)
+{
+    const char *path = getenv("EBB_FAULT_CLOCK");
+    char text[32] = "";
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    (void)close(fd);
+    return n <= 0 ? 0 : strtoll(text, NULL, 10);
+}
+#else
+static int64_t fault_offset_ms(void)
+{
+    return 0;
+}
+#endif
+
 int64_t clock_utc_ms(void)
 {
-    return now_us(CLOCK_REALTIME) / 1000;
+    return now_us(CLOCK_REALTIME) / 1000 + fault_offset_ms();
 }
 
 int64_t clock_mono_ms(void)
@@ -24,6 +48,11 @@ int64_t clock_mono_ms(void)
 int64_t clock_mono_us(void)
 {
     return now_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_boot_ms(void)
+{
+    return now_us(CLOCK_BOOTTIME) / 1000;
 }
 
 /* The second that `utc_ms` lies in, before 1970 too, and the milliseconds into it. */
@@ -52,7 +81,7 @@ void clock_rfc3339(int64_t utc_ms, char out[static CLOCK_RFC3339_SIZE])
         kept.len = strftime(kept.text, sizeof(kept.text), "%Y-%m-%dT%H:%M:%S", &t);
         kept.second = second;
     }
-    ms = (int)(utc_ms - second * 1000);
+    ms = (int)((utc_ms % 1000 + 1000) % 1000);
     memcpy(out, kept.text, kept.len);
     const char end[] = {
         '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'

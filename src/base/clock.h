@@ -3,8 +3,9 @@
  * clock - time, in milliseconds as int64_t.
  *
  * Wall time ("utc", since 1970) goes into rows and answers; monotonic time ("mono") measures and
- * sets deadlines. Code whose decisions depend on the time takes `now` as a parameter, so tests and
- * the simulator drive it; only edges call these.
+ * sets deadlines; boot time is monotonic and goes on while the machine sleeps. Code whose decisions
+ * depend on the time takes `now` as a parameter, so tests and the simulator drive it; only edges
+ * call these.
  */
 #ifndef EBB_CLOCK_H
 #define EBB_CLOCK_H
@@ -19,6 +20,7 @@
 int64_t clock_utc_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
+int64_t clock_boot_ms(void);
 
 #define CLOCK_RFC3339_SIZE   32
 #define CLOCK_HTTP_DATE_SIZE 32

@@ -103,6 +103,15 @@ enum st file_unlink(int dir, const char *path, struct err *err)
     return err_sys(err, "unlink %s", path);
 }
 
+enum st file_rename_new(int dir, const char *from, const char *to, struct err *err)
+{
+    if (!injected() && renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
+        return ST_OK;
+    if (errno == EEXIST)
+        return err_set(err, ST_EXISTS, "%s is already there", to);
+    return err_sys(err, "rename %s to %s", from, to);
+}
+
 enum st file_mkdir(int dir, const char *path, mode_t mode, struct err *err)
 {
     if (!injected() && (mkdirat(dir, path, mode) == 0 || errno == EEXIST))

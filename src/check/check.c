@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 
-#include "base/clock.h"
 #include "check/check_int.h"
 
 const struct check_kind check_kinds[CHECK_CODES] = {
@@ -15,9 +14,15 @@ const struct check_kind check_kinds[CHECK_CODES] = {
 };
 
 const char *const check_phase_names[CHECK_PHASES] = {
-    [CHECK_DATABASE] = "database", [CHECK_TAGS] = "tags",   [CHECK_MANIFESTS] = "manifests",
-    [CHECK_LINKS] = "links",       [CHECK_BLOBS] = "blobs", [CHECK_UPLOADS] = "uploads",
-    [CHECK_FILES] = "files",       [CHECK_HASH] = "hash",
+    [CHECK_DATABASE] = "database",
+    [CHECK_TAGS] = "tags",
+    [CHECK_MANIFESTS] = "manifests",
+    [CHECK_LINKS] = "links",
+    [CHECK_REPOSITORIES] = "repositories",
+    [CHECK_BLOBS] = "blobs",
+    [CHECK_UPLOADS] = "uploads",
+    [CHECK_FILES] = "files",
+    [CHECK_HASH] = "hash",
 };
 
 enum st check_advance(struct check *c, uint64_t objects, struct err *err)
@@ -83,15 +88,20 @@ enum st check_run(struct registry *r, const struct check_options *options,
 {
     /* Blobs come before hashes: they tell how much there is to hash. */
     static enum st (*const phases[CHECK_PHASES])(struct check * c, struct err * err) = {
-        [CHECK_DATABASE] = check_database,   [CHECK_TAGS] = check_tags,
-        [CHECK_MANIFESTS] = check_manifests, [CHECK_LINKS] = check_links,
-        [CHECK_BLOBS] = check_blobs,         [CHECK_UPLOADS] = check_uploads,
-        [CHECK_FILES] = check_files,         [CHECK_HASH] = check_hashes,
+        [CHECK_DATABASE] = check_database,
+        [CHECK_TAGS] = check_tags,
+        [CHECK_MANIFESTS] = check_manifests,
+        [CHECK_LINKS] = check_links,
+        [CHECK_REPOSITORIES] = check_repositories,
+        [CHECK_BLOBS] = check_blobs,
+        [CHECK_UPLOADS] = check_uploads,
+        [CHECK_FILES] = check_files,
+        [CHECK_HASH] = check_hashes,
     };
     struct check c = { .r = r, .options = options, .watch = watch, .report = out };
     enum st st = ST_OK;
     *out = (struct check_report){ 0 };
-    c.now = options->now != 0 ? options->now : clock_utc_ms();
+    c.now = options->now != 0 ? options->now : registry_now(r);
     for (enum check_phase i = 0; i < CHECK_PHASES && st == ST_OK; i++) {
         if (i == CHECK_HASH && (!options->hash || options->quick))
             continue;

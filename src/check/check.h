@@ -53,6 +53,7 @@ enum check_phase {
     CHECK_TAGS,
     CHECK_MANIFESTS,
     CHECK_LINKS,
+    CHECK_REPOSITORIES,
     CHECK_BLOBS,
     CHECK_UPLOADS,
     CHECK_FILES,
@@ -74,8 +75,9 @@ struct check_options {
     bool sparse_index;   /* a child that is missing is in order */
     bool repair_blobs;   /* mark what is damaged, so that a push heals it */
     bool repair_orphans; /* doom files that no row names */
+    bool repair_counts;  /* count again what was counted wrong */
     uint64_t rate_bytes; /* hashed in a second at the most; 0: no limit */
-    int64_t now;         /* what is overdue depends on it; 0: the clock's */
+    int64_t now;         /* what is overdue depends on it; 0: the registry's */
 };
 
 struct check_watch {
@@ -91,8 +93,8 @@ struct check_report {
     uint64_t wrong; /* findings that are not notes */
     uint64_t notes;
     uint64_t repaired;
-    uint64_t tags, manifests, links, blobs, uploads, files; /* looked at */
-    uint64_t stored_bytes;                                  /* of blobs in the store */
+    uint64_t tags, manifests, links, repositories, blobs, uploads, files; /* looked at */
+    uint64_t stored_bytes; /* of blobs in the store */
     uint64_t hashed_bytes;
     bool stopped;
 };

@@ -108,7 +108,7 @@ static void tell_row(struct check *c, const struct audit_blob *row)
     if (!row->has_digest)
         check_tell(c, CHECK_ROW_DAMAGED, false, about, "its digest is no digest");
     if (row->damaged_at != 0) {
-        clock_rfc3339(row->damaged_at, when);
+        clock_rfc3339(registry_utc(c->r, row->damaged_at), when);
         check_tell(c, CHECK_BLOB_DAMAGED, false, about, "since %s", when);
     } else if (place_is_wrong(row)) {
         check_tell(c, CHECK_BLOB_PLACE, false, about, "%s",

@@ -108,7 +108,7 @@ static enum st confirm_upload(struct upload_page *p, size_t i, struct err *err)
         return st;
     str about = check_object_in(str_of(p->repo), '/', id, object);
     if (p->suspects[i].overdue && p->due_at + OVERDUE_MS < p->c->now) {
-        clock_rfc3339(p->due_at, when);
+        clock_rfc3339(registry_utc(p->c->r, p->due_at), when);
         check_tell(p->c, CHECK_UPLOAD_OVERDUE, false, about, "since %s", when);
     }
     if (!p->suspects[i].stored || !p->stored || real >= p->size)

@@ -31,6 +31,7 @@ void check_tell(struct check *c, enum check_code code, bool repaired, str object
 MUST_CHECK enum st check_tags(struct check *c, struct err *err);
 MUST_CHECK enum st check_manifests(struct check *c, struct err *err);
 MUST_CHECK enum st check_links(struct check *c, struct err *err);
+MUST_CHECK enum st check_repositories(struct check *c, struct err *err);
 MUST_CHECK enum st check_blobs(struct check *c, struct err *err);
 MUST_CHECK enum st check_uploads(struct check *c, struct err *err);
 MUST_CHECK enum st check_files(struct check *c, struct err *err);

@@ -104,6 +104,8 @@ struct link_page {
     size_t passed;
     struct audit_link_at cursor;
     bool told;
+    bool miscounted; /* the one looked at; told when it was repaired, or not */
+    char object[CHECK_OBJECT_MAX];
 };
 
 /* A link that is not due must be live and in use by a kept manifest. */
@@ -123,7 +125,7 @@ static enum st suspect_link(struct db_tx *tx, const struct audit_link *row, void
     struct link_page *p = ctx;
     (void)tx;
     (void)err;
-    if (link_is_dangling(row) || link_is_leaked(row))
+    if (link_is_dangling(row) || link_is_leaked(row) || !row->counted)
         p->suspects[p->suspect_count++] = (struct audit_link_at){ row->repo_id, row->blob_id };
     return ST_OK;
 }
@@ -140,7 +142,6 @@ static enum st tell_link(struct db_tx *tx, const struct audit_link *row, void *c
 {
     struct link_page *p = ctx;
     char blob[CHECK_OBJECT_MAX];
-    char object[CHECK_OBJECT_MAX];
     (void)tx;
     (void)err;
     bool same = row->repo_id == p->at.repo_id && row->blob_id == p->at.blob_id + 1;
@@ -148,7 +149,7 @@ static enum st tell_link(struct db_tx *tx, const struct audit_link *row, void *c
         return ST_OK;
     str about = check_object_in(
         row->repo, '@',
-        check_object_digest(&row->digest, row->has_digest, "blob", row->blob_id, blob), object);
+        check_object_digest(&row->digest, row->has_digest, "blob", row->blob_id, blob), p->object);
     if (link_is_dangling(row)) {
         p->told = true;
         check_tell(p->c, CHECK_LINK_DANGLING, false, about, "there is no such %s",
@@ -158,6 +159,8 @@ static enum st tell_link(struct db_tx *tx, const struct audit_link *row, void *c
         check_tell(p->c, CHECK_LINK_LEAKED, false, about, "%s",
                    row->trashed ? "it is in the trash without a time"
                                 : "no manifest that is kept uses it, and it has no time");
+    } else {
+        p->miscounted = !row->counted;
     }
     return ST_OK;
 }
@@ -170,6 +173,29 @@ static enum st look_at_link(struct db_tx *tx, void *ctx, struct err *err)
     return audit_links(tx, &cursor, 1, tell_link, p, &passed, err);
 }
 
+static enum st recount_link(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct link_page *p = ctx;
+    const struct audit_link_at at = { p->at.repo_id, p->at.blob_id + 1 };
+    enum st st = audit_recount_link(tx, &at, err);
+    return st == ST_OK ? audit_recount_repository(tx, at.repo_id, err) : st;
+}
+
+static enum st look_again_at_link(struct link_page *p, struct err *err)
+{
+    struct check *c = p->c;
+    p->told = p->miscounted = false;
+    enum st st = db_read(c->r->db, look_at_link, p, err);
+    if (st != ST_OK || !p->miscounted)
+        return st;
+    if (c->options->repair_counts)
+        st = db_write(c->r->db, recount_link, p, err);
+    if (st == ST_OK)
+        check_tell(c, CHECK_LINK_COUNT, c->options->repair_counts, str_of(p->object),
+                   "its row says otherwise than the manifests that use it");
+    return st;
+}
+
 enum st check_links(struct check *c, struct err *err)
 {
     struct link_page p = { .c = c };
@@ -178,8 +204,7 @@ enum st check_links(struct check *c, struct err *err)
         st = db_read(c->r->db, read_links, &p, err);
         for (size_t i = 0; st == ST_OK && i < p.suspect_count; i++) {
             p.at = (struct audit_link_at){ p.suspects[i].repo_id, p.suspects[i].blob_id - 1 };
-            p.told = false;
-            st = db_read(c->r->db, look_at_link, &p, err);
+            st = look_again_at_link(&p, err);
         }
         p.at = p.cursor;
         if (st == ST_OK) {
@@ -188,6 +213,63 @@ enum st check_links(struct check *c, struct err *err)
         }
     } while (st == ST_OK && p.passed == CHECK_PAGE);
     return st;
+}
+
+/* ---- repositories -------------------------------------------------------------------------- */
+
+/* One a transaction: counting it costs all its rows. */
+struct repository_at {
+    struct check *c;
+    int64_t after_id, id;
+    size_t passed;
+    bool miscounted;
+    char name[CHECK_OBJECT_MAX];
+};
+
+static enum st count_repository(struct db_tx *tx, const struct audit_repository *row, void *ctx,
+                                struct err *err)
+{
+    struct repository_at *p = ctx;
+    (void)tx;
+    (void)err;
+    p->id = row->id;
+    p->miscounted = !row->counted;
+    (void)str_copy(row->name, p->name, sizeof(p->name));
+    return ST_OK;
+}
+
+static enum st read_repository(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct repository_at *p = ctx;
+    int64_t after = p->after_id;
+    return audit_repositories(tx, &after, 1, count_repository, p, &p->passed, err);
+}
+
+static enum st recount_repository(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct repository_at *p = ctx;
+    return audit_recount_repository(tx, p->id, err);
+}
+
+enum st check_repositories(struct check *c, struct err *err)
+{
+    struct repository_at p = { .c = c };
+    for (;;) {
+        enum st st = db_read(c->r->db, read_repository, &p, err);
+        if (st != ST_OK || p.passed == 0)
+            return st;
+        if (p.miscounted && c->options->repair_counts)
+            st = db_write(c->r->db, recount_repository, &p, err);
+        if (p.miscounted && st == ST_OK)
+            check_tell(c, CHECK_REPOSITORY_COUNT, c->options->repair_counts, str_of(p.name),
+                       "its row says otherwise than its tags, manifests and blobs");
+        p.after_id = p.id;
+        c->report->repositories++;
+        if (st == ST_OK)
+            st = check_advance(c, 1, err);
+        if (st != ST_OK)
+            return st;
+    }
 }
 
 /* ---- manifests ----------------------------------------------------------------------------- */
@@ -351,7 +433,7 @@ static void tell_manifest(struct check *c, struct db_tx *tx, const struct audit_
     if ((faults & FAULT_LEAK) != 0)
         check_tell(c, CHECK_MANIFEST_LEAKED, false, about, "%s",
                    row->trashed ? "it is in the trash without a time"
-                                : "no tag, index or subject keeps it, and it has no time");
+                                : "no tag, index, subject or hold keeps it, and it has no time");
 }
 
 static enum st confirm_manifest(struct db_tx *tx, const struct audit_manifest *row, void *ctx,

@@ -214,7 +214,7 @@ static uint64_t count_of(const json_t *object, const char *key)
 static enum st refused(const struct http_reply *r, const char *url, struct err *err)
 {
     json_t *root = json_loadb(r->body.ptr == NULL ? "" : r->body.ptr, r->body.len, 0, NULL);
-    str text = text_of(json_array_get(json_object_get(root, "errors"), 0), "message");
+    str text = text_of(root, "detail");
     (void)err_set(err, r->code == 409 ? ST_BUSY : ST_INVALID, "%s answers %d: %.*s", url, r->code,
                   STR_FMT(text.len > 0 ? text : STR("this is no registry that can be asked")));
     json_decref(root);
@@ -251,8 +251,8 @@ static enum st start(struct asking *a, struct err *err)
     (void)snprintf(url, sizeof(url), "%s/api/ebb/v1/check?hash=%d&quick=%d%s%s", a->base, c->hash,
                    c->quick, rate,
                    !c->repair          ? ""
-                   : c->repair_orphans ? "&repair=blobs,orphans"
-                                       : "&repair=blobs");
+                   : c->repair_orphans ? "&repair=blobs,counts,orphans"
+                                       : "&repair=blobs,counts");
     enum st st = ask("POST", url, 202, &reply, err);
     if (st != ST_OK)
         return st;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/quantity.h"
 #include "cli/check.h"
 
 #define DRAW_MS 200   /* between two drawings on a terminal */
@@ -24,18 +25,6 @@ static uint64_t number_of(const struct check_summary *sum, size_t i)
     uint64_t value;
     memcpy(&value, (const char *)sum + check_numbers[i].offset, sizeof(value));
     return value;
-}
-
-#define BYTES_TEXT_MAX 32
-static const char *bytes_text(double bytes, char out[static BYTES_TEXT_MAX])
-{
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
-    size_t i = 0;
-    for (; bytes >= 1024 && i + 1 < ARRAY_LEN(units); i++)
-        bytes /= 1024;
-    (void)snprintf(out, BYTES_TEXT_MAX, i == 0 || bytes >= 100 ? "%.0f %s" : "%.1f %s", bytes,
-                   units[i]);
-    return out;
 }
 
 static void clear_stage(struct check_printer *p)
@@ -101,8 +90,8 @@ void check_print_finding(struct check_printer *p, const struct check_line *line)
 
 static void stage_text(const struct check_stage *s, char *out, size_t size)
 {
-    char rate[BYTES_TEXT_MAX];
-    char done[BYTES_TEXT_MAX];
+    char rate[QUANTITY_MAX];
+    char done[QUANTITY_MAX];
     if (s->bytes_total == 0) {
         (void)snprintf(out, size, "%.*s: %" PRIu64, STR_FMT(s->phase), s->objects);
         return;
@@ -111,11 +100,11 @@ static void stage_text(const struct check_stage *s, char *out, size_t size)
         s->hash_ms > 0 ? (double)s->bytes * 1000.0 / (double)s->hash_ms : (double)s->bytes;
     uint64_t left = s->bytes_total > s->bytes ? s->bytes_total - s->bytes : 0;
     double seconds = per_second > 0 ? MIN((double)left / per_second, 9e8) : 0;
-    (void)snprintf(out, size, "%.*s: %.0f%%, %s at %s/s, %" PRId64 ":%02" PRId64 " left",
-                   STR_FMT(s->phase),
-                   100.0 * (double)(s->bytes_total - left) / (double)s->bytes_total,
-                   bytes_text((double)s->bytes, done), bytes_text(per_second, rate),
-                   (int64_t)seconds / 60, (int64_t)seconds % 60);
+    (void)snprintf(
+        out, size, "%.*s: %.0f%%, %s at %s/s, %" PRId64 ":%02" PRId64 " left", STR_FMT(s->phase),
+        100.0 * (double)(s->bytes_total - left) / (double)s->bytes_total,
+        quantity_bytes_text((double)s->bytes, done), quantity_bytes_text(per_second, rate),
+        (int64_t)seconds / 60, (int64_t)seconds % 60);
 }
 
 void check_print_stage(struct check_printer *p, const struct check_stage *stage)
@@ -136,8 +125,8 @@ void check_print_stage(struct check_printer *p, const struct check_stage *stage)
 
 void check_print_end(struct check_printer *p, const char *state, const struct check_summary *sum)
 {
-    char stored[BYTES_TEXT_MAX];
-    char hashed[BYTES_TEXT_MAX];
+    char stored[QUANTITY_MAX];
+    char hashed[QUANTITY_MAX];
     clear_stage(p);
     if (p->call->json) {
         printf("],\"state\":\"%s\",\"summary\":{", state);
@@ -149,9 +138,9 @@ void check_print_end(struct check_printer *p, const char *state, const struct ch
     printf("%s%" PRIu64 " tags, %" PRIu64 " manifests, %" PRIu64 " blobs (%s in files), %" PRIu64
            " uploads, %" PRIu64 " files",
            p->findings > 0 ? "\n" : "", sum->tags, sum->manifests, sum->blobs,
-           bytes_text((double)sum->stored_bytes, stored), sum->uploads, sum->files);
+           quantity_bytes_text((double)sum->stored_bytes, stored), sum->uploads, sum->files);
     if (sum->hashed_bytes > 0)
-        printf(", %s hashed", bytes_text((double)sum->hashed_bytes, hashed));
+        printf(", %s hashed", quantity_bytes_text((double)sum->hashed_bytes, hashed));
     if (strcmp(state, "finished") != 0)
         printf("; %s before its end", state);
     if (sum->wrong == 0)

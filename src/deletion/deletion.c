@@ -1,218 +1,415 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "deletion/deletion.h"
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine, and orders about one thing: looked at, removed, recorded and sealed in one
+ * transaction. A crash leaves all of it or nothing.
+ */
+#include <fcntl.h>
 
-#include "meta/receipts.h"
+#include "base/mem.h"
+#include "deletion/deletion_int.h"
+#include "deletion/job.h"
+#include "deletion/plan_map.h"
+#include "meta/selection.h"
 
-/* A deletion under way, inside its transaction. */
-struct deletion {
-    struct registry *r;
+/* ---- the engine ------------------------------------------------------------------------------ */
+
+/* The key of the registry: loaded, or made when this is the first start. */
+static enum st open_key(const char *path, struct signature_key **out, struct err *err)
+{
+    if (path == NULL)
+        return signature_key_new(out, err);
+    enum st st = signature_key_load(AT_FDCWD, path, out, err);
+    if (st != ST_NOT_FOUND)
+        return st == ST_OK ? ST_OK : err_wrap(err, "the key that signs receipts");
+    struct signature_key *key = NULL;
+    st = signature_key_new(&key, err);
+    if (st == ST_OK)
+        st = signature_key_save(key, AT_FDCWD, path, err);
+    if (st == ST_OK)
+        *out = key;
+    else
+        signature_key_free(key);
+    return st == ST_OK ? ST_OK : err_wrap(err, "the key that signs receipts");
+}
+
+enum st deletion_open(struct registry *r, const struct deletion_options *options,
+                      struct deletion **out, struct err *err)
+{
+    struct deletion *d = mem_new(sizeof(*d));
+    if (d == NULL)
+        return err_no_memory(err);
+    d->r = r;
+    d->options = *options;
+    d->options.key_path = NULL; /* borrowed for the call */
+    enum st st = open_key(options->key_path, &d->key, err);
+    if (st == ST_OK && !options->no_thread)
+        st = job_start(d, &d->job, err);
+    if (st != ST_OK) {
+        deletion_close(d);
+        return st;
+    }
+    *out = d;
+    return ST_OK;
+}
+
+void deletion_close(struct deletion *d)
+{
+    if (d == NULL)
+        return;
+    job_stop(d->job);
+    signature_key_free(d->key);
+    mem_free(d);
+}
+
+const uint8_t *deletion_public_key(const struct deletion *d)
+{
+    return signature_public(d->key);
+}
+
+void deletion_note_now(struct deletion *d, int64_t now)
+{
+    atomic_store(&d->last_now, now);
+}
+
+int64_t deletion_now(struct deletion *d, int64_t created_at)
+{
+    if (d->r->time != NULL)
+        return registry_now(d->r);
+    return MAX(atomic_load(&d->last_now), created_at);
+}
+
+struct keeping deletion_keeping(const struct deletion *d, bool immediate)
+{
+    struct keeping k = d->r->keeping;
+    if (immediate)
+        k = (struct keeping){ .untagged = k.untagged, .cut = true };
+    return k;
+}
+
+/* ---- what every deletion does ---------------------------------------------------------------- */
+
+enum st removing_begin(struct removing *m, struct err *err)
+{
+    bool any_rules = false;
+    bool any_pulls = false;
+    enum st st = selection_any(m->tx, &any_rules, &m->any_holds, &any_pulls, err);
+    return st == ST_OK ? protection_load(m->tx, m->d->r->protection, &m->protection, err) : st;
+}
+
+void removing_end(struct removing *m)
+{
+    protection_release(&m->protection);
+}
+
+enum st removing_check(struct removing *m, enum protection_act act, str repo, str tag,
+                       const struct digest *digest, struct err *err)
+{
+    const struct protection_case c = {
+        .act = act, .repo = repo, .tag = tag, .digest = m->any_holds ? digest : NULL
+    };
+    return protection_check(m->tx, m->protection, &c, m->now, err);
+}
+
+enum st removing_record(struct removing *m, const struct receipt_item *item, struct err *err)
+{
+    return receipts_add_item(m->tx, m->receipt, item, err);
+}
+
+#define IDS_BYTES ((size_t)(16 * MIB))
+
+/* ---- an order -------------------------------------------------------------------------------- */
+
+/* An order under way, inside its transaction. */
+struct ordered {
+    struct removing m;
+    struct receipt receipt;
     const struct deletion_order *order;
-    int64_t now;
-    int64_t due_at;
     int64_t repo_id;
-    int64_t items; /* written so far */
     struct deletion_result result;
-    bool *repo_known;
+    bool repo_known;
 };
 
-static enum st open_receipt(struct db_tx *tx, struct deletion *d, struct err *err)
+static enum st open_receipt(struct ordered *o, struct err *err)
 {
-    const struct receipt receipt = {
-        .created_at = d->now,
-        .due_at = d->due_at,
-        .door = d->order->door,
-        .actor = d->order->actor,
-        .peer = d->order->peer,
-        .reason = d->order->reason,
+    const struct deletion_by *by = &o->order->by;
+    o->receipt = (struct receipt){
+        .created_at = o->m.now,
+        .due_at = o->m.now + o->m.keeping.grace_ms,
+        .door = by->door,
+        .actor = by->actor,
+        .peer = by->peer,
+        .reason = by->reason,
+        .total = 1,
+        .position = 1,
     };
-    return receipts_add(tx, &receipt, &d->result.receipt_id, err);
+    return receipts_open(o->m.tx, &o->receipt, err);
 }
 
-static enum st record(struct db_tx *tx, struct deletion *d, struct receipt_item item,
-                      struct err *err)
+static enum st record(struct ordered *o, struct receipt_item item, struct err *err)
 {
-    item.repo = d->order->repo;
-    return receipts_add_item(tx, d->result.receipt_id, ++d->items, &item, err);
+    item.repo = o->order->repo;
+    return removing_record(&o->m, &item, err);
 }
 
-/* ---- a tag -------------------------------------------------------------------------------- */
-
-static enum st remove_tag(struct db_tx *tx, struct deletion *d, str tag,
-                          const struct digest *digest, struct err *err)
+static enum st add_below(struct ordered *o, int64_t id, struct buf *ids, struct err *err)
 {
-    enum st st = tags_remove(tx, d->repo_id, tag, err);
+    AUTO(arena_release) struct arena scratch = { .limit_bytes = 32 * MIB };
+    int64_t *below = NULL;
+    size_t count = 0;
+    enum st st = manifests_below(o->m.tx, id, &scratch, &below, &count, err);
+    if (st == ST_OK && count > 0)
+        buf_add(ids, (str){ (const char *)below, count * sizeof(*below) });
+    return st;
+}
+
+static bool next_id(const struct buf *ids, size_t *at, int64_t *id)
+{
+    if (*at == ids->len)
+        return false;
+    memcpy(id, ids->ptr + *at, sizeof(*id));
+    *at += sizeof(*id);
+    return true;
+}
+
+/* Writes down those of `ids` that are loose by now, and what is loose below them. They were kept
+ * before, and so was everything below them: nothing is written down that was loose anyway. */
+static enum st record_loose(struct ordered *o, struct buf *ids, struct err *err)
+{
+    AUTO(plan_map_release) struct plan_map seen = { 0 };
+    int64_t id = 0;
+    for (size_t at = 0; next_id(ids, &at, &id);) {
+        struct standing s = { 0 };
+        if (plan_map_find(&seen, id) != PLAN_NOWHERE)
+            continue;
+        enum st st = plan_map_add(&seen, id, 0, err);
+        if (st == ST_OK)
+            st = manifests_standing(o->m.tx, id, &s, err);
+        if (st == ST_OK && !s.trashed && s.due_at != 0) {
+            st = record(
+                o,
+                (struct receipt_item){
+                    .kind = ITEM_MANIFEST, .with = true, .digest = s.digest, .size = s.size },
+                err);
+            if (st == ST_OK)
+                st = add_below(o, id, ids, err);
+        }
+        if (st != ST_OK)
+            return st;
+    }
+    return buf_status(ids, err);
+}
+
+/* Reviews what may have lost its keeper. */
+static enum st let_go(struct ordered *o, const struct buf *ids, struct err *err)
+{
+    struct removing *m = &o->m;
+    enum st st = ST_OK;
+    int64_t id = 0;
+    for (size_t at = 0; st == ST_OK && next_id(ids, &at, &id);)
+        st = manifests_review(m->tx, id, &m->keeping, m->now, &o->receipt.bytes_freed, err);
+    return st;
+}
+
+static enum st remove_tag(struct ordered *o, str tag, const struct digest *digest, struct err *err)
+{
+    struct removing *m = &o->m;
+    enum st st = removing_check(m, PROTECT_DELETE_TAG, o->order->repo, tag, digest, err);
     if (st == ST_OK)
-        st = record(tx, d, (struct receipt_item){ .kind = ITEM_TAG, .tag = tag, .digest = *digest },
+        st = tags_remove(m->tx, o->repo_id, tag, err);
+    if (st == ST_OK)
+        st = record(o, (struct receipt_item){ .kind = ITEM_TAG, .tag = tag, .digest = *digest },
                     err);
     if (st == ST_OK)
-        d->result.tags++;
+        o->result.tags++;
     return st;
 }
 
-static enum st delete_tag(struct db_tx *tx, struct deletion *d, struct err *err)
+static enum st delete_tag(struct ordered *o, struct err *err)
 {
-    int64_t manifest_id = 0;
-    enum st st = tags_find(tx, d->repo_id, d->order->tag, &manifest_id, &d->result.digest, err);
+    struct removing *m = &o->m;
+    struct tag_target tag = { 0 };
+    AUTO(buf_release) struct buf ids = { .max_bytes = IDS_BYTES };
+    enum st st = targets_tag(m->tx, o->repo_id, o->order->tag, &tag, err);
+    if (st == ST_NOT_FOUND)
+        return err_set(err, st, "there is no tag %.*s in %.*s", STR_FMT(o->order->tag),
+                       STR_FMT(o->order->repo));
     if (st == ST_OK)
-        st = open_receipt(tx, d, err);
+        st = open_receipt(o, err);
     if (st == ST_OK)
-        st = remove_tag(tx, d, d->order->tag, &d->result.digest, err);
+        st = remove_tag(o, o->order->tag, &tag.digest, err);
+    buf_add(&ids, (str){ (const char *)&tag.manifest.id, sizeof(tag.manifest.id) });
     if (st == ST_OK)
-        st = manifests_review(tx, manifest_id, &d->r->keeping, d->now, err);
-    return st;
+        st = let_go(o, &ids, err);
+    o->result.digest = tag.digest;
+    return st == ST_OK ? record_loose(o, &ids, err) : st;
 }
 
 /* ---- a manifest, and what hangs below ---------------------------------------------------- */
 
-static enum st remove_tags_of(struct db_tx *tx, struct deletion *d, int64_t manifest_id,
-                              const struct digest *digest, struct err *err)
+static enum st remove_tags_of(struct ordered *o, int64_t manifest_id, const struct digest *digest,
+                              struct err *err)
 {
     for (;;) { /* each round removes the one it finds */
         AUTO(arena_release) struct arena scratch = { 0 };
         str tag = STR_NONE;
-        enum st st = tags_first_of(tx, manifest_id, &scratch, &tag, err);
+        enum st st = tags_first_of(o->m.tx, manifest_id, &scratch, &tag, err);
         if (st == ST_NOT_FOUND)
             return ST_OK;
         if (st == ST_OK)
-            st = remove_tag(tx, d, tag, digest, err);
+            st = remove_tag(o, tag, digest, err);
         if (st != ST_OK)
             return st;
     }
 }
 
-static enum st trash_manifest(struct db_tx *tx, struct deletion *d, int64_t id,
-                              const struct standing *s, struct err *err)
+static enum st trash_manifest(struct ordered *o, int64_t id, struct err *err)
 {
-    enum st st = remove_tags_of(tx, d, id, &s->digest, err);
+    struct removing *m = &o->m;
+    struct standing s = { 0 };
+    enum st st = remove_tags_of(o, id, &o->order->digest, err);
     if (st == ST_OK)
-        st = manifests_trash(tx, id, d->repo_id, d->result.receipt_id, d->due_at, &d->r->keeping,
-                             d->now, err);
+        st = manifests_standing(m->tx, id, &s, err);
+    if (st == ST_OK)
+        st = manifests_trash(m->tx, id, &s, o->receipt.id, o->receipt.due_at, &m->keeping, m->now,
+                             &o->receipt.bytes_freed, err);
     if (st == ST_OK)
         st = record(
-            tx, d,
-            (struct receipt_item){ .kind = ITEM_MANIFEST, .digest = s->digest, .size = s->size },
+            o, (struct receipt_item){ .kind = ITEM_MANIFEST, .digest = s.digest, .size = s.size },
             err);
     if (st == ST_OK)
-        d->result.manifests++;
+        o->result.manifests++;
     return st;
 }
 
-/* What hangs below may be kept by something else; what is not is loose from now on. */
-static enum st let_go_below(struct db_tx *tx, struct deletion *d, int64_t id, struct err *err)
-{
-    AUTO(arena_release) struct arena scratch = { .limit_bytes = 32 * MIB };
-    int64_t *below = NULL;
-    size_t count = 0;
-    enum st st = manifests_below(tx, id, &scratch, &below, &count, err);
-    for (size_t i = 0; i < count && st == ST_OK; i++)
-        st = manifests_review(tx, below[i], &d->r->keeping, d->now, err);
-    return st;
-}
-
-static enum st refuse_child(struct db_tx *tx, const struct deletion *d, struct err *err)
+static enum st refuse_child(struct ordered *o, struct err *err)
 {
     struct digest parent;
     char text[DIGEST_TEXT_MAX + 1];
-    enum st st = manifests_live_parent(tx, d->repo_id, &d->order->digest, &parent, NULL);
+    enum st st = manifests_live_parent(o->m.tx, o->repo_id, &o->order->digest, &parent, NULL);
     if (st == ST_NOT_FOUND)
         return ST_OK;
     if (st != ST_OK)
         return err_set(err, st, "cannot tell whether an index names this manifest");
     str digest = digest_text(&parent, text);
+    o->result.in_use = true;
     return err_set(err, ST_DENIED, "this manifest is part of the index %.*s: delete that one",
                    STR_FMT(digest));
 }
 
-static enum st delete_manifest(struct db_tx *tx, struct deletion *d, struct err *err)
+static enum st delete_manifest(struct ordered *o, struct err *err)
 {
-    AUTO(arena_release) struct arena scratch = { .limit_bytes = 16 * MIB };
-    struct manifest_row row = { 0 };
-    struct standing s = { 0 };
-    enum st st =
-        manifests_find_by_digest(tx, d->order->repo, &d->order->digest, &scratch, &row, err);
+    struct removing *m = &o->m;
+    const struct digest *digest = &o->order->digest;
+    struct manifest_target row = { 0 };
+    AUTO(buf_release) struct buf ids = { .max_bytes = IDS_BYTES };
+    char text[DIGEST_TEXT_MAX + 1];
+    str name = digest_text(digest, text);
+    enum st st = targets_manifest(m->tx, o->repo_id, digest, &row, err);
+    if (st == ST_NOT_FOUND || (st == ST_OK && row.receipt_id != 0))
+        return err_set(err, ST_NOT_FOUND, "there is no manifest %.*s in %.*s", STR_FMT(name),
+                       STR_FMT(o->order->repo));
     if (st == ST_OK)
-        st = refuse_child(tx, d, err);
+        st = refuse_child(o, err);
     if (st == ST_OK)
-        st = manifests_standing(tx, row.id, &s, err);
+        st = removing_check(m, PROTECT_DELETE_MANIFEST, o->order->repo, STR_NONE, digest, err);
     if (st == ST_OK)
-        st = open_receipt(tx, d, err);
+        st = add_below(o, row.id, &ids, err);
     if (st == ST_OK)
-        st = trash_manifest(tx, d, row.id, &s, err);
+        st = open_receipt(o, err);
     if (st == ST_OK)
-        st = let_go_below(tx, d, row.id, err);
-    d->result.digest = d->order->digest;
-    return st;
+        st = trash_manifest(o, row.id, err);
+    if (st == ST_OK)
+        st = let_go(o, &ids, err);
+    o->result.digest = *digest;
+    return st == ST_OK && row.due_at == 0 ? record_loose(o, &ids, err) : st;
 }
 
 /* ---- a blob ------------------------------------------------------------------------------- */
 
-static enum st delete_blob(struct db_tx *tx, struct deletion *d, struct err *err)
+static enum st delete_blob(struct ordered *o, struct err *err)
 {
-    AUTO(arena_release) struct arena scratch = { 0 };
-    struct blob_row row = { 0 };
-    bool in_use = false;
+    struct removing *m = &o->m;
+    const struct digest *digest = &o->order->digest;
+    struct link_target row = { 0 };
     char text[DIGEST_TEXT_MAX + 1];
-    str digest = digest_text(&d->order->digest, text);
-    enum st st = blobs_find(tx, d->repo_id, &d->order->digest, &scratch, &row, err);
-    if (st == ST_NOT_FOUND)
-        return err_set(err, st, "there is no blob %.*s in %.*s", STR_FMT(digest),
-                       STR_FMT(d->order->repo));
-    if (st == ST_OK)
-        st = blobs_in_live_use(tx, d->repo_id, row.id, &in_use, err);
-    if (st == ST_OK && in_use)
+    str name = digest_text(digest, text);
+    enum st st = targets_link(m->tx, o->repo_id, digest, &row, err);
+    if (st == ST_NOT_FOUND || (st == ST_OK && row.receipt_id != 0))
+        return err_set(err, ST_NOT_FOUND, "there is no blob %.*s in %.*s", STR_FMT(name),
+                       STR_FMT(o->order->repo));
+    if (st == ST_OK && row.live_use) {
+        o->result.in_use = true;
         return err_set(err, ST_DENIED,
                        "a manifest in %.*s uses this blob: delete the manifest, and its blobs go"
                        " with it",
-                       STR_FMT(d->order->repo));
+                       STR_FMT(o->order->repo));
+    }
     if (st == ST_OK)
-        st = open_receipt(tx, d, err);
+        st = removing_check(m, PROTECT_DELETE_BLOB, o->order->repo, STR_NONE, digest, err);
     if (st == ST_OK)
-        st = blobs_trash_link(tx, d->repo_id, row.id, d->result.receipt_id, d->due_at, err);
+        st = open_receipt(o, err);
     if (st == ST_OK)
-        st = record(tx, d,
-                    (struct receipt_item){
-                        .kind = ITEM_BLOB, .digest = d->order->digest, .size = row.size },
+        st = links_trash(m->tx, &(struct link_ref){ o->repo_id, row.blob_id }, o->receipt.id,
+                         o->receipt.due_at, &m->keeping, m->now, &o->receipt.bytes_freed, err);
+    if (st == ST_OK)
+        st = record(o,
+                    (struct receipt_item){ .kind = ITEM_BLOB, .digest = *digest, .size = row.size },
                     err);
-    d->result.digest = d->order->digest;
-    d->result.blobs = 1;
+    o->result.digest = *digest;
+    o->result.blobs = 1;
     return st;
 }
 
 /* ------------------------------------------------------------------------------------------- */
 
-static enum st apply(struct db_tx *tx, void *ctx, struct err *err)
+static enum st carry_out(struct ordered *o, struct err *err)
 {
-    struct deletion *d = ctx;
-    d->items = 0;
-    d->result = (struct deletion_result){ 0 };
-    *d->repo_known = false;
-    enum st st = repositories_find(tx, d->order->repo, &d->repo_id, err);
+    enum st st = removing_begin(&o->m, err);
     if (st != ST_OK)
         return st;
-    *d->repo_known = true;
-    switch (d->order->kind) {
+    switch (o->order->kind) {
     case DELETION_TAG:
-        return delete_tag(tx, d, err);
+        return delete_tag(o, err);
     case DELETION_MANIFEST:
-        return delete_manifest(tx, d, err);
+        return delete_manifest(o, err);
     case DELETION_BLOB:
-        return delete_blob(tx, d, err);
+        return delete_blob(o, err);
     }
     return err_set(err, ST_BUG, "unknown kind of deletion");
 }
 
-enum st deletion_apply(struct registry *r, const struct deletion_order *order, int64_t now,
+static enum st apply(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct ordered *o = ctx;
+    o->m.tx = tx;
+    o->result = (struct deletion_result){ 0 };
+    o->repo_known = false;
+    enum st st = repositories_find(tx, o->order->repo, &o->repo_id, err);
+    if (st != ST_OK)
+        return st;
+    o->repo_known = true;
+    st = carry_out(o, err);
+    if (st == ST_OK)
+        st = receipts_seal(tx, &o->receipt, o->m.d->key, o->m.now, err);
+    removing_end(&o->m);
+    o->result.receipt_id = o->receipt.id;
+    o->result.bytes_freed = o->receipt.bytes_freed;
+    return st;
+}
+
+enum st deletion_apply(struct deletion *d, const struct deletion_order *order, int64_t now,
                        struct deletion_result *out, bool *repo_known, struct err *err)
 {
-    struct deletion d = {
-        .r = r,
+    struct ordered o = {
         .order = order,
-        .now = now,
-        .due_at = now + r->keeping.grace_ms,
-        .repo_known = repo_known,
     };
-    enum st st = db_write(r->db, apply, &d, err);
+    o.m = (struct removing){ .d = d, .receipt = &o.receipt, .keeping = d->r->keeping, .now = now };
+    deletion_note_now(d, now);
+    enum st st = registry_write(d->r, apply, &o, err);
+    *repo_known = o.repo_known;
     if (st == ST_OK)
-        *out = d.result;
+        *out = o.result;
+    else
+        out->in_use = o.result.in_use;
     return st;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meta/audit.h"
 
+#include "meta/usage_int.h"
+
 /* A digest that is none is a finding, not a failure. */
 static bool read_digest(const struct db_rows *rows, int column, struct digest *out)
 {
@@ -122,7 +124,9 @@ enum st audit_manifests(struct db_tx *tx, int64_t *after_id, size_t limit, bool 
         "   WHERE c.repo_id = m.repo_id AND c.digest = m.digest"
         "   AND p.due_at IS NULL AND p.receipt_id IS NULL)"
         "  OR EXISTS (SELECT 1 FROM manifest s WHERE s.repo_id = m.repo_id"
-        "   AND s.digest = m.subject AND s.due_at IS NULL AND s.receipt_id IS NULL),"
+        "   AND s.digest = m.subject AND s.due_at IS NULL AND s.receipt_id IS NULL)"
+        "  OR EXISTS (SELECT 1 FROM hold h WHERE h.digest = m.digest"
+        "   AND (h.repo = '' OR h.repo = r.name)),"
         " (SELECT COUNT(*)" INVISIBLE_BLOBS "m.id),"
         " (SELECT COUNT(*)" ABSENT_CHILDREN "m.id),"
         " m.payload FROM manifest m LEFT JOIN repository r ON r.id = m.repo_id"
@@ -177,6 +181,18 @@ enum st audit_missing_child(struct db_tx *tx, int64_t manifest_id, struct digest
 
 /* ---- links and tags ------------------------------------------------------------------------ */
 
+/* What the columns of a link should say. */
+#define LINK_COUNTS                                                                                \
+    "(SELECT coalesce(sum(CASE WHEN m.due_at IS NULL THEN 1 ELSE 0 END), 0),"                      \
+    " coalesce(sum(CASE WHEN m.due_at IS NOT NULL AND m.receipt_id IS NULL THEN 1 ELSE 0 END), "   \
+    "0),"                                                                                          \
+    " coalesce(sum(CASE WHEN m.receipt_id IS NOT NULL THEN 1 ELSE 0 END), 0)"                      \
+    " FROM manifest_blob u JOIN manifest m ON m.id = u.manifest_id"                                \
+    " WHERE u.blob_id = l.blob_id AND u.repo_id = l.repo_id)"
+#define LINK_SHARED                                                                                \
+    "(CASE WHEN EXISTS (SELECT 1 FROM repo_blob o WHERE o.blob_id = l.blob_id"                     \
+    " AND o.repo_id <> l.repo_id) THEN 1 ELSE 0 END)"
+
 enum st audit_links(struct db_tx *tx, struct audit_link_at *after, size_t limit, audit_link_fn fn,
                     void *ctx, size_t *count, struct err *err)
 {
@@ -187,7 +203,9 @@ enum st audit_links(struct db_tx *tx, struct audit_link_at *after, size_t limit,
         "SELECT l.repo_id, l.blob_id, r.name, b.id, b.digest, l.due_at, l.receipt_id,"
         " CASE WHEN l.due_at IS NOT NULL THEN NULL ELSE EXISTS (SELECT 1 FROM manifest_blob u"
         "  JOIN manifest m ON m.id = u.manifest_id WHERE u.blob_id = l.blob_id"
-        "  AND u.repo_id = l.repo_id AND m.due_at IS NULL AND m.receipt_id IS NULL) END"
+        "  AND u.repo_id = l.repo_id AND m.due_at IS NULL AND m.receipt_id IS NULL) END,"
+        " CASE WHEN (l.kept, l.loose, l.trash) = " LINK_COUNTS " AND l.shared = " LINK_SHARED
+        " AND (b.size IS NULL OR l.size = b.size) THEN 1 ELSE 0 END"
         " FROM repo_blob l LEFT JOIN repository r ON r.id = l.repo_id"
         " LEFT JOIN blob b ON b.id = l.blob_id"
         " WHERE (l.repo_id, l.blob_id) > ($1, $2) ORDER BY l.repo_id, l.blob_id LIMIT $3",
@@ -200,6 +218,7 @@ enum st audit_links(struct db_tx *tx, struct audit_link_at *after, size_t limit,
             .due = !db_is_null(&rows, 5),
             .trashed = !db_is_null(&rows, 6),
             .kept = db_int(&rows, 7) != 0,
+            .counted = db_int(&rows, 8) != 0,
         };
         if (!db_is_null(&rows, 2))
             row.repo = db_text(&rows, 2);
@@ -209,6 +228,47 @@ enum st audit_links(struct db_tx *tx, struct audit_link_at *after, size_t limit,
         st = fn(tx, &row, ctx, err);
     }
     return end_of(st, passed, count);
+}
+
+enum st audit_recount_link(struct db_tx *tx, const struct audit_link_at *at, struct err *err)
+{
+    return db_run(tx,
+                  "UPDATE repo_blob AS l SET (kept, loose, trash) = " LINK_COUNTS
+                  ", shared = " LINK_SHARED ", size = (SELECT size FROM blob WHERE id = l.blob_id)"
+                  " WHERE repo_id = $1 AND blob_id = $2",
+                  DB_ARGS(DB_INT(at->repo_id), DB_INT(at->blob_id)), NULL, err);
+}
+
+/* ---- repositories --------------------------------------------------------------------------- */
+
+enum st audit_repositories(struct db_tx *tx, int64_t *after_id, size_t limit,
+                           audit_repository_fn fn, void *ctx, size_t *count, struct err *err)
+{
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    size_t passed = 0;
+    enum st st = db_select(
+        tx, &rows,
+        "SELECT id, name, tags, manifests, used_alone, trash_alone, pending_alone, used_shared,"
+        " trash_shared, pending_shared, " USAGE_TAGS_SQL ", " USAGE_MANIFESTS_SQL
+        ", " USAGE_USED_ALONE_SQL ", " USAGE_TRASH_ALONE_SQL ", " USAGE_PENDING_ALONE_SQL
+        ", " USAGE_USED_SHARED_SQL ", " USAGE_TRASH_SHARED_SQL ", " USAGE_PENDING_SHARED_SQL
+        " FROM repository WHERE id > $1 ORDER BY id LIMIT $2",
+        DB_ARGS(DB_INT(*after_id), DB_INT(limit)), err);
+    while (st == ST_OK && (st = db_next(&rows, err)) == ST_OK) {
+        struct audit_repository row = { .id = db_int(&rows, 0), .name = db_text(&rows, 1) };
+        row.counted = true;
+        for (int i = 2; i < 10; i++)
+            row.counted = row.counted && db_int(&rows, i) == db_int(&rows, i + 8);
+        passed++;
+        *after_id = row.id;
+        st = fn(tx, &row, ctx, err);
+    }
+    return end_of(st, passed, count);
+}
+
+enum st audit_recount_repository(struct db_tx *tx, int64_t id, struct err *err)
+{
+    return db_run(tx, USAGE_RECOUNT_SQL " WHERE id = $1", DB_ARGS(DB_INT(id)), NULL, err);
 }
 
 #define TAG_COLUMNS                                                                                \
@@ -361,7 +421,7 @@ enum st audit_doom_orphan(struct db_tx *tx, str name, uint64_t size, int64_t now
 {
     int64_t changed = 0;
     enum st st = db_run(tx,
-                        "INSERT INTO doomed (name, size, since) SELECT $1, $2, $3"
+                        "INSERT INTO doomed (name, size, deleted_at, since) SELECT $1, $2, $3, $3"
                         " WHERE NOT EXISTS (SELECT 1 FROM blob WHERE name = $1)"
                         " AND NOT EXISTS (SELECT 1 FROM upload WHERE id = $1)"
                         " AND NOT EXISTS (SELECT 1 FROM doomed WHERE name = $1)",

@@ -43,7 +43,7 @@ struct audit_manifest {
     str payload; /* when asked for */
     bool due;    /* the reclaimer will look at it */
     bool trashed;
-    bool kept;                 /* a tag names it, or a kept manifest is above it */
+    bool kept;                 /* a tag names it, a hold, or a kept manifest is above it */
     uint64_t missing_blobs;    /* of those recorded: not visible in the repository */
     uint64_t missing_children; /* of those recorded: not live in the repository */
 };
@@ -72,7 +72,8 @@ struct audit_link {
     struct digest digest;
     bool due;
     bool trashed;
-    bool kept; /* a kept manifest uses it; only told of one that is not due */
+    bool kept;    /* a kept manifest uses it; only told of one that is not due */
+    bool counted; /* its counters say what its neighbours do (links.h) */
 };
 struct audit_link_at {
     int64_t repo_id;
@@ -82,6 +83,22 @@ typedef enum st (*audit_link_fn)(struct db_tx *tx, const struct audit_link *row,
                                  struct err *err);
 MUST_CHECK enum st audit_links(struct db_tx *tx, struct audit_link_at *after, size_t limit,
                                audit_link_fn fn, void *ctx, size_t *count, struct err *err);
+
+MUST_CHECK enum st audit_recount_link(struct db_tx *tx, const struct audit_link_at *at,
+                                      struct err *err);
+
+struct audit_repository {
+    int64_t id;
+    str name;
+    bool counted; /* its counters say what its rows do (usage.h) */
+};
+typedef enum st (*audit_repository_fn)(struct db_tx *tx, const struct audit_repository *row,
+                                       void *ctx, struct err *err);
+/* Costs all rows of the repositories passed. */
+MUST_CHECK enum st audit_repositories(struct db_tx *tx, int64_t *after_id, size_t limit,
+                                      audit_repository_fn fn, void *ctx, size_t *count,
+                                      struct err *err);
+MUST_CHECK enum st audit_recount_repository(struct db_tx *tx, int64_t id, struct err *err);
 
 #define AUDIT_NAME_MAX 255
 struct audit_tag {

@@ -93,7 +93,9 @@ static const char standing_of[] =
     " (SELECT CASE WHEN s.receipt_id IS NOT NULL THEN 2 WHEN s.due_at IS NOT NULL THEN 1 ELSE 0 END"
     "  FROM manifest s WHERE s.repo_id = m.repo_id AND s.digest = m.subject),"
     " CASE WHEN m.receipt_id IS NULL THEN FALSE"
-    " ELSE " INDEX_ABOVE "p.receipt_id IS NOT NULL) END"
+    " ELSE " INDEX_ABOVE "p.receipt_id IS NOT NULL) END,"
+    " EXISTS (SELECT 1 FROM hold h WHERE h.digest = m.digest AND (h.repo = ''"
+    "  OR h.repo = (SELECT name FROM repository WHERE id = m.repo_id)))"
     " FROM manifest m WHERE m.id = $1";
 
 enum st manifests_standing(struct db_tx *tx, int64_t id, struct standing *out, struct err *err)
@@ -107,12 +109,16 @@ enum st manifests_standing(struct db_tx *tx, int64_t id, struct standing *out, s
     int64_t subject = db_is_null(&rows, 7) ? ABSENT : db_int(&rows, 7);
     int64_t above = MIN(parent, subject);
     bool tagged = db_int(&rows, 5) != 0;
+    bool held = db_int(&rows, 9) != 0;
     struct standing s = {
         .repo_id = db_int(&rows, 0),
         .due_at = db_int(&rows, 1),
         .trashed = !db_is_null(&rows, 2),
+        .receipt_id = db_int(&rows, 2),
         .size = (uint64_t)db_int(&rows, 3),
-        .kept = tagged || above == KEPT,
+        .tagged = tagged,
+        .held = held,
+        .kept = tagged || held || above == KEPT,
         .named = above <= TRASHED,
     };
     if (s.trashed)
@@ -162,25 +168,45 @@ enum st manifests_drop_blobs(struct db_tx *tx, int64_t id, struct err *err)
                   err);
 }
 
+/* What the manifest counts as. */
+static enum manifest_state state_of(const struct standing *s)
+{
+    if (s->trashed)
+        return MANIFEST_TRASH;
+    return s->due_at == 0 ? MANIFEST_KEPT : MANIFEST_LOOSE;
+}
+
+/* Tells the links. */
+static enum st move_links(struct db_tx *tx, int64_t id, const struct standing *s,
+                          enum manifest_state to, const struct keeping *k, int64_t now,
+                          uint64_t *freed, struct err *err)
+{
+    const struct links_move move = { .manifest_id = id,
+                                     .repo_id = s->repo_id,
+                                     .payload_bytes = s->size,
+                                     .from = state_of(s),
+                                     .to = to };
+    return links_move_manifest(tx, &move, k, now, freed, err);
+}
+
 /* Sets or clears due_at when `s` says that it is wrong; *moved tells. */
 static enum st settle(struct db_tx *tx, int64_t id, const struct standing *s,
-                      const struct keeping *k, int64_t now, bool *moved, struct err *err)
+                      const struct keeping *k, int64_t now, bool *moved, uint64_t *freed,
+                      struct err *err)
 {
-    enum st st = ST_OK;
     *moved = s->kept != (s->due_at == 0);
     if (!*moved)
         return ST_OK;
     struct db_arg due = s->kept ? DB_NULL : DB_INT(loose_until(k, now));
-    st = db_run(tx, "UPDATE manifest SET due_at = $1 WHERE id = $2", DB_ARGS(due, DB_INT(id)), NULL,
-                err);
+    enum st st = db_run(tx, "UPDATE manifest SET due_at = $1 WHERE id = $2",
+                        DB_ARGS(due, DB_INT(id)), NULL, err);
     if (st != ST_OK)
         return st;
-    return s->kept ? blobs_take_back(tx, id, s->repo_id, err)
-                   : blobs_let_go(tx, id, s->repo_id, k, now, err);
+    return move_links(tx, id, s, s->kept ? MANIFEST_KEPT : MANIFEST_LOOSE, k, now, freed, err);
 }
 
 enum st manifests_review(struct db_tx *tx, int64_t id, const struct keeping *k, int64_t now,
-                         struct err *err)
+                         uint64_t *freed, struct err *err)
 {
     AUTO(worklist_release) struct worklist work = { .ids = { .max_bytes = 64 * MIB } };
     worklist_add(&work, &id, 1);
@@ -194,7 +220,7 @@ enum st manifests_review(struct db_tx *tx, int64_t id, const struct keeping *k, 
         if (st == ST_NOT_FOUND || (st == ST_OK && s.trashed))
             continue;
         if (st == ST_OK)
-            st = settle(tx, id, &s, k, now, &moved, err);
+            st = settle(tx, id, &s, k, now, &moved, freed, err);
         if (st == ST_OK && moved)
             st = manifests_below(tx, id, &scratch, &below, &count, err);
         if (st != ST_OK)
@@ -213,14 +239,103 @@ enum st manifests_renew(struct db_tx *tx, int64_t id, const struct keeping *k, i
                   DB_ARGS(DB_INT(now + k->lease_ms), DB_INT(id)), NULL, err);
 }
 
-enum st manifests_trash(struct db_tx *tx, int64_t id, int64_t repo_id, int64_t receipt_id,
-                        int64_t due_at, const struct keeping *k, int64_t now, struct err *err)
+enum st manifests_trash(struct db_tx *tx, int64_t id, const struct standing *s, int64_t receipt_id,
+                        int64_t due_at, const struct keeping *k, int64_t now, uint64_t *freed,
+                        struct err *err)
 {
     enum st st = db_run(tx, "UPDATE manifest SET receipt_id = $1, due_at = $2 WHERE id = $3",
                         DB_ARGS(DB_INT(receipt_id), DB_INT(due_at), DB_INT(id)), NULL, err);
+    return st == ST_OK ? move_links(tx, id, s, MANIFEST_TRASH, k, now, freed, err) : st;
+}
+
+/* The children of an index that lie in the trash because of its own receipt, or a later one: those
+ * of an earlier one were missing already while it was live (a sparse index), and stay where they
+ * are. */
+static enum st list_trashed_children(struct db_tx *tx, int64_t id, int64_t receipt_id,
+                                     struct worklist *work, struct err *err)
+{
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    enum st st = db_select(tx, &rows,
+                           "SELECT m.id FROM manifest_child c JOIN manifest m"
+                           " ON m.repo_id = c.repo_id AND m.digest = c.digest"
+                           " WHERE c.manifest_id = $1 AND m.receipt_id >= $2",
+                           DB_ARGS(DB_INT(id), DB_INT(receipt_id)), err);
+    while (st == ST_OK && (st = db_next(&rows, err)) == ST_OK) {
+        int64_t child = db_int(&rows, 0);
+        worklist_add(work, &child, 1);
+    }
+    return st == ST_END ? buf_status(&work->ids, err) : st;
+}
+
+/* Straight to what it is by its standing: kept, or loose. */
+static enum st restore_one(struct db_tx *tx, int64_t id, const struct standing *s,
+                           const struct keeping *k, int64_t now, struct err *err)
+{
+    struct db_arg due = s->kept ? DB_NULL : DB_INT(loose_until(k, now));
+    enum st st = db_run(tx, "UPDATE manifest SET receipt_id = NULL, due_at = $1 WHERE id = $2",
+                        DB_ARGS(due, DB_INT(id)), NULL, err);
     if (st != ST_OK)
         return st;
-    return blobs_let_go(tx, id, repo_id, k, now, err);
+    return move_links(tx, id, s, s->kept ? MANIFEST_KEPT : MANIFEST_LOOSE, k, now, NULL, err);
+}
+
+/* Cheaper than to list what most manifests have not. */
+static enum st any_below(struct db_tx *tx, int64_t id, bool *out, struct err *err)
+{
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    enum st st = db_one(tx, &rows,
+                        "SELECT EXISTS (SELECT 1 FROM manifest_child WHERE manifest_id = $1)"
+                        " OR EXISTS (SELECT 1 FROM manifest s JOIN manifest r"
+                        "  ON r.repo_id = s.repo_id AND r.subject = s.digest WHERE s.id = $1)",
+                        DB_ARGS(DB_INT(id)), err);
+    if (st == ST_OK)
+        *out = db_int(&rows, 0) != 0;
+    return st;
+}
+
+/* What is live below one that is kept from now on. */
+static enum st review_below(struct db_tx *tx, int64_t id, const struct keeping *k, int64_t now,
+                            struct err *err)
+{
+    AUTO(arena_release) struct arena scratch = { .limit_bytes = 32 * MIB };
+    int64_t *below = NULL;
+    size_t count = 0;
+    bool any = false;
+    enum st st = any_below(tx, id, &any, err);
+    if (st == ST_OK && any)
+        st = manifests_below(tx, id, &scratch, &below, &count, err);
+    for (size_t i = 0; i < count && st == ST_OK; i++)
+        st = manifests_review(tx, below[i], k, now, NULL, err);
+    return st;
+}
+
+enum st manifests_restore(struct db_tx *tx, int64_t id, const struct keeping *k, int64_t now,
+                          struct err *err)
+{
+    AUTO(worklist_release) struct worklist work = { .ids = { .max_bytes = 64 * MIB } };
+    AUTO(worklist_release) struct worklist kept = { .ids = { .max_bytes = 64 * MIB } };
+    worklist_add(&work, &id, 1);
+    while (worklist_next(&work, &id)) {
+        struct standing s = { 0 };
+        enum st st = manifests_standing(tx, id, &s, err);
+        if (st != ST_OK)
+            return st;
+        if (!s.trashed)
+            continue;
+        st = restore_one(tx, id, &s, k, now, err);
+        if (st == ST_OK)
+            st = list_trashed_children(tx, id, s.receipt_id, &work, err);
+        if (st != ST_OK)
+            return st;
+        if (s.kept)
+            worklist_add(&kept, &id, 1);
+    }
+    enum st st = buf_status(&work.ids, err);
+    if (st == ST_OK)
+        st = buf_status(&kept.ids, err);
+    while (st == ST_OK && worklist_next(&kept, &id))
+        st = review_below(tx, id, k, now, err);
+    return st;
 }
 
 enum st manifests_live_parent(struct db_tx *tx, int64_t repo_id, const struct digest *d,

@@ -14,10 +14,11 @@
  *
  * An index is above its children, a subject above its referrers. Of a manifest we ask:
  *
- *   kept    a tag names it, or a kept manifest is above it: so it is reachable from a tag. Exactly
- *           then due_at is NULL. Letting a manifest go therefore lets go what hangs below it.
- *   named   any row is above it, in the trash too: it must stay on the disk, for undo. Of one in
- *           the trash: a row in the trash is above it. What lives can do without it.
+ *   kept    a tag names it, a hold is on its digest, or a kept manifest is above it: so it is
+ *           reachable from a tag or a hold. Exactly then due_at is NULL. Letting a manifest go
+ * therefore lets go what hangs below it. named   any row is above it, in the trash too: it must
+ * stay on the disk, for undo. Of one in the trash: a row in the trash is above it. What lives can
+ * do without it.
  *
  * A link between two manifests is their digests. A digest cannot contain itself, but an index could
  * have its own child as its subject: such knots, which would keep themselves, are refused. Pushing
@@ -26,7 +27,7 @@
 #ifndef EBB_MANIFESTS_H
 #define EBB_MANIFESTS_H
 
-#include "meta/blobs.h"
+#include "meta/links.h"
 #include "oci/manifest.h"
 
 struct manifest_row {
@@ -72,17 +73,13 @@ MUST_CHECK enum st manifests_put(struct db_tx *tx, const struct manifest_push *i
                                  struct manifest_missing *missing, struct err *err);
 
 /* After anything that may have kept it or let it go: moves a live manifest between loose and kept,
- * its blobs and what hangs below with it. In the trash or absent: does nothing. */
+ * its blobs and what hangs below with it. In the trash or absent: does nothing. *freed as in
+ * links.h, or NULL. */
 MUST_CHECK enum st manifests_review(struct db_tx *tx, int64_t id, const struct keeping *k,
-                                    int64_t now, struct err *err);
+                                    int64_t now, uint64_t *freed, struct err *err);
 
 /* A promise that a loose manifest stays until now + lease; for others nothing is written. */
 MUST_CHECK enum st manifests_renew(struct db_tx *tx, int64_t id, const struct keeping *k,
-                                   int64_t now, struct err *err);
-
-/* Moves one live manifest to the trash and lets its blobs go. */
-MUST_CHECK enum st manifests_trash(struct db_tx *tx, int64_t id, int64_t repo_id,
-                                   int64_t receipt_id, int64_t due_at, const struct keeping *k,
                                    int64_t now, struct err *err);
 
 /* A live index that names it; ST_NOT_FOUND when there is none. */
@@ -95,8 +92,11 @@ MUST_CHECK enum st manifests_below(struct db_tx *tx, int64_t id, struct arena *a
 
 struct standing {
     int64_t repo_id;
-    int64_t due_at; /* 0: none */
+    int64_t due_at;     /* 0: none */
+    int64_t receipt_id; /* 0: it is not in the trash */
     bool trashed;
+    bool tagged;
+    bool held; /* by a hold on its digest */
     bool kept;
     bool named;
     uint64_t size; /* of the payload */
@@ -105,6 +105,17 @@ struct standing {
 /* ST_NOT_FOUND when there is no such row. */
 MUST_CHECK enum st manifests_standing(struct db_tx *tx, int64_t id, struct standing *out,
                                       struct err *err);
+
+/* Moves one live manifest to the trash. *freed as in links.h. */
+MUST_CHECK enum st manifests_trash(struct db_tx *tx, int64_t id, const struct standing *s,
+                                   int64_t receipt_id, int64_t due_at, const struct keeping *k,
+                                   int64_t now, uint64_t *freed, struct err *err);
+/* Takes one out of the trash with whatever it names that lies in the trash as well: so it is
+ * complete again. What a tag, a hold or an index keeps is kept at once, all else loose: so tags
+ * that are to keep it are cheapest set before; after setting them later call manifests_review().
+ * Does nothing to one that is live. */
+MUST_CHECK enum st manifests_restore(struct db_tx *tx, int64_t id, const struct keeping *k,
+                                     int64_t now, struct err *err);
 
 /* Ids that are due, oldest first. */
 MUST_CHECK enum st manifests_due(struct db_tx *tx, int64_t now, int64_t *out, size_t limit,

@@ -10,6 +10,7 @@
 
 struct present {
     int64_t id; /* 0: not there */
+    uint64_t size;
     bool trashed;
     bool other_type;
 };
@@ -21,7 +22,7 @@ static enum st find_present(struct db_tx *tx, const struct manifest_push *in, st
     AUTO(db_rows_close) struct db_rows rows = { 0 };
     enum st st =
         db_select(tx, &rows,
-                  "SELECT id, receipt_id, media_type FROM manifest"
+                  "SELECT id, receipt_id, media_type, size FROM manifest"
                   " WHERE repo_id = $1 AND digest = $2",
                   DB_ARGS(DB_INT(in->repo_id), DB_BYTES(digest_key(in->digest, key))), err);
     if (st == ST_OK)
@@ -30,8 +31,10 @@ static enum st find_present(struct db_tx *tx, const struct manifest_push *in, st
         return st;
     *out = (struct present){ 0 };
     if (st == ST_OK)
-        *out = (struct present){ db_int(&rows, 0), !db_is_null(&rows, 1),
-                                 !str_eq(db_text(&rows, 2), in->parsed->media_type) };
+        *out = (struct present){ .id = db_int(&rows, 0),
+                                 .size = (uint64_t)db_int(&rows, 3),
+                                 .trashed = !db_is_null(&rows, 1),
+                                 .other_type = !str_eq(db_text(&rows, 2), in->parsed->media_type) };
     return ST_OK;
 }
 
@@ -139,6 +142,16 @@ static enum st insert_children(struct db_tx *tx, const struct manifest_push *in,
     return st;
 }
 
+static enum st move_links(struct db_tx *tx, const struct manifest_push *in, int64_t id,
+                          uint64_t size, enum manifest_state from, enum manifest_state to,
+                          const struct keeping *k, int64_t now, struct err *err)
+{
+    const struct links_move move = {
+        .manifest_id = id, .repo_id = in->repo_id, .payload_bytes = size, .from = from, .to = to
+    };
+    return links_move_manifest(tx, &move, k, now, NULL, err);
+}
+
 static enum st add_new(struct db_tx *tx, const struct manifest_push *in, const int64_t *blob_ids,
                        const struct keeping *k, int64_t now, int64_t *id, struct err *err)
 {
@@ -147,21 +160,30 @@ static enum st add_new(struct db_tx *tx, const struct manifest_push *in, const i
         st = insert_blobs(tx, in, *id, blob_ids, err);
     if (st == ST_OK)
         st = insert_children(tx, in, *id, err);
+    if (st == ST_OK)
+        st = move_links(tx, in, *id, in->payload.len, MANIFEST_ABSENT, MANIFEST_LOOSE, k, now, err);
     return st;
 }
 
 /* Out of the trash, as loose. Its blobs were found visible just before; a foreign layer that it
  * used then may be gone from sight since, or be there now. */
-static enum st take_back(struct db_tx *tx, const struct manifest_push *in, int64_t id,
-                         const int64_t *blob_ids, const struct keeping *k, int64_t now,
-                         struct err *err)
+static enum st take_back(struct db_tx *tx, const struct manifest_push *in,
+                         const struct present *there, const int64_t *blob_ids,
+                         const struct keeping *k, int64_t now, struct err *err)
 {
+    int64_t id = there->id;
     enum st st = db_run(
         tx, "UPDATE manifest SET receipt_id = NULL, due_at = $1, pushed_at = $2 WHERE id = $3",
         DB_ARGS(DB_INT(loose_until(k, now)), DB_INT(now), DB_INT(id)), NULL, err);
     if (st == ST_OK)
+        st = move_links(tx, in, id, there->size, MANIFEST_TRASH, MANIFEST_ABSENT, k, now, err);
+    if (st == ST_OK)
         st = manifests_drop_blobs(tx, id, err);
-    return st == ST_OK ? insert_blobs(tx, in, id, blob_ids, err) : st;
+    if (st == ST_OK)
+        st = insert_blobs(tx, in, id, blob_ids, err);
+    if (st == ST_OK)
+        st = move_links(tx, in, id, there->size, MANIFEST_ABSENT, MANIFEST_LOOSE, k, now, err);
+    return st;
 }
 
 /* Pushed again: its age counts from now. */
@@ -269,7 +291,7 @@ enum st manifests_put(struct db_tx *tx, const struct manifest_push *in, const st
             return err_no_memory(err);
         st = resolve(tx, in, blob_ids, missing, err);
         if (st == ST_OK)
-            st = there.trashed ? take_back(tx, in, there.id, blob_ids, k, now, err)
+            st = there.trashed ? take_back(tx, in, &there, blob_ids, k, now, err)
                                : add_new(tx, in, blob_ids, k, now, &there.id, err);
         if (st == ST_OK)
             st = check_knot(tx, in, there.id, err);

@@ -63,11 +63,22 @@ static enum st find_last_above(struct db_tx *tx, int64_t id, const struct standi
     return st;
 }
 
-static enum st delete_rows(struct db_tx *tx, int64_t id, struct err *err)
+static enum st delete_rows(struct db_tx *tx, int64_t id, const struct standing *s,
+                           const struct keeping *k, int64_t now, struct err *err)
 {
-    enum st st = manifests_drop_blobs(tx, id, err);
+    const struct links_move move = { .manifest_id = id,
+                                     .repo_id = s->repo_id,
+                                     .payload_bytes = s->size,
+                                     .from = s->trashed ? MANIFEST_TRASH : MANIFEST_LOOSE,
+                                     .to = MANIFEST_ABSENT };
+    enum st st = links_move_manifest(tx, &move, k, now, NULL, err);
+    if (st == ST_OK)
+        st = manifests_drop_blobs(tx, id, err);
     if (st == ST_OK)
         st = db_run(tx, "DELETE FROM manifest_child WHERE manifest_id = $1", DB_ARGS(DB_INT(id)),
+                    NULL, err);
+    if (st == ST_OK)
+        st = db_run(tx, "DELETE FROM manifest_pull WHERE manifest_id = $1", DB_ARGS(DB_INT(id)),
                     NULL, err);
     if (st == ST_OK)
         st = db_run(tx, "DELETE FROM manifest WHERE id = $1", DB_ARGS(DB_INT(id)), NULL, err);
@@ -110,8 +121,9 @@ static enum st list_due_below(struct db_tx *tx, int64_t id, int64_t now, struct 
     return st == ST_END ? buf_status(&work->ids, err) : st;
 }
 
-static enum st remove_manifest(struct db_tx *tx, int64_t id, const struct standing *s, int64_t now,
-                               struct worklist *below, struct removal *out, struct err *err)
+static enum st remove_manifest(struct db_tx *tx, int64_t id, const struct standing *s,
+                               const struct keeping *k, int64_t now, struct worklist *below,
+                               struct removal *out, struct err *err)
 {
     AUTO(worklist_release) struct worklist blobs = { .ids = { .max_bytes = 16 * MIB } };
     struct link_ref link = { .repo_id = s->repo_id };
@@ -119,9 +131,9 @@ static enum st remove_manifest(struct db_tx *tx, int64_t id, const struct standi
     if (st == ST_OK && out->manifests < AT_ONCE_MAX)
         st = list_due_below(tx, id, now, below, err);
     if (st == ST_OK)
-        st = delete_rows(tx, id, err);
+        st = delete_rows(tx, id, s, k, now, err);
     while (st == ST_OK && worklist_next(&blobs, &link.blob_id))
-        st = blobs_review_link(tx, &link, now, out, err);
+        st = links_review(tx, &link, now, out, err);
     if (st == ST_OK)
         st = repositories_drop_if_empty(tx, s->repo_id, err);
     if (st == ST_OK) {
@@ -143,8 +155,10 @@ static enum st look_at(struct db_tx *tx, int64_t id, const struct keeping *k, in
     if (st != ST_OK || s->due_at == 0 || s->due_at > now)
         return st;
     if (!s->trashed && s->kept)
-        return manifests_review(tx, id, k, now, err);
+        return manifests_review(tx, id, k, now, NULL, err);
     if (!s->trashed && !k->untagged) /* not to be collected: looked at again another day */
+        return put_off(tx, id, now + CLOCK_DAY_MS, err);
+    if (s->trashed && s->held) /* set on what was in the trash already */
         return put_off(tx, id, now + CLOCK_DAY_MS, err);
     *named = s->named;
     *gone = !s->named;
@@ -193,7 +207,7 @@ enum st manifests_reclaim(struct db_tx *tx, int64_t id, const struct keeping *k,
         bool named = false, gone = false;
         st = look_at(tx, id, k, now, &s, &named, &gone, err);
         if (st == ST_OK && gone)
-            st = remove_manifest(tx, id, &s, now, &work, out, err);
+            st = remove_manifest(tx, id, &s, k, now, &work, out, err);
     }
     return st;
 }

@@ -4,6 +4,16 @@
 /* Each call has a struct of what its transaction reads and writes, and a function that runs inside
  * it. A function may run more than once (db.h, contract 3), so outputs are set anew each time. */
 
+/* ST_DENIED when rules forbid to bring anything into the repository. */
+static enum st check_push(struct db_tx *tx, const struct registry *r, str repo, int64_t now,
+                          struct err *err)
+{
+    AUTO(protection_release) struct protection *p = NULL;
+    const struct protection_case c = { .act = PROTECT_PUSH, .repo = repo };
+    enum st st = protection_load(tx, r->protection, &p, err);
+    return st == ST_OK ? protection_check(tx, p, &c, now, err) : st;
+}
+
 /* ---- reads -------------------------------------------------------------------------------- */
 
 struct blob_call {
@@ -85,7 +95,7 @@ static enum st lease_blob(struct db_tx *tx, void *ctx, struct err *err)
     if (st == ST_OK)
         st = blobs_find(tx, repo_id, c->digest, &scratch, &row, err);
     if (st == ST_OK)
-        st = blobs_link(tx, repo_id, row.id, &c->r->keeping, c->now, err);
+        st = links_put(tx, repo_id, row.id, &c->r->keeping, c->now, err);
     return st;
 }
 
@@ -93,7 +103,7 @@ enum st registry_lease_blob(struct registry *r, str repo, const struct digest *d
                             struct err *err)
 {
     struct blob_call c = { .r = r, .repo = repo, .digest = d, .now = now };
-    return db_write(r->db, lease_blob, &c, err);
+    return registry_write(r, lease_blob, &c, err);
 }
 
 struct manifest_call {
@@ -159,7 +169,7 @@ enum st registry_lease_manifest(struct registry *r, str repo, const struct diges
                                 struct err *err)
 {
     struct manifest_call c = { .r = r, .repo = repo, .digest = d, .now = now };
-    return db_write(r->db, lease_manifest, &c, err);
+    return registry_write(r, lease_manifest, &c, err);
 }
 
 struct list_call {
@@ -239,6 +249,9 @@ struct upload_call {
 static enum st start_upload(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct upload_call *c = ctx;
+    enum st st = check_push(tx, c->r, c->repo, c->now, err);
+    if (st != ST_OK)
+        return st;
     return uploads_start(tx, c->id, c->repo, c->r->uploads_per_repo_max, c->now,
                          c->now + c->r->upload_rest_ms, err);
 }
@@ -246,7 +259,7 @@ static enum st start_upload(struct db_tx *tx, void *ctx, struct err *err)
 enum st registry_start_upload(struct registry *r, str repo, str id, int64_t now, struct err *err)
 {
     struct upload_call c = { .r = r, .repo = repo, .id = id, .now = now };
-    return db_write(r->db, start_upload, &c, err);
+    return registry_write(r, start_upload, &c, err);
 }
 
 static enum st find_upload(struct db_tx *tx, void *ctx, struct err *err)
@@ -272,7 +285,7 @@ enum st registry_note_progress(struct registry *r, str id, uint64_t size, str da
                                struct err *err)
 {
     struct upload_call c = { .r = r, .id = id, .size = size, .data = data, .now = now };
-    return db_write(r->db, note_progress, &c, err);
+    return registry_write(r, note_progress, &c, err);
 }
 
 static enum st cancel_upload(struct db_tx *tx, void *ctx, struct err *err)
@@ -284,7 +297,7 @@ static enum st cancel_upload(struct db_tx *tx, void *ctx, struct err *err)
 enum st registry_cancel_upload(struct registry *r, str repo, str id, int64_t now, struct err *err)
 {
     struct upload_call c = { .repo = repo, .id = id, .now = now };
-    return db_write(r->db, cancel_upload, &c, err);
+    return registry_write(r, cancel_upload, &c, err);
 }
 
 static enum st finish_upload(struct db_tx *tx, void *ctx, struct err *err)
@@ -292,13 +305,15 @@ static enum st finish_upload(struct db_tx *tx, void *ctx, struct err *err)
     struct blob_call *c = ctx;
     int64_t repo_id = 0;
     int64_t blob_id = 0;
-    enum st st = uploads_end(tx, c->arrival->name, c->repo, err);
+    enum st st = check_push(tx, c->r, c->repo, c->now, err);
+    if (st == ST_OK)
+        st = uploads_end(tx, c->arrival->name, c->repo, err);
     if (st == ST_OK)
         st = blobs_arrive(tx, c->arrival, c->now, &blob_id, err);
     if (st == ST_OK)
         st = repositories_need(tx, c->repo, c->now, &repo_id, err);
     if (st == ST_OK)
-        st = blobs_link(tx, repo_id, blob_id, &c->r->keeping, c->now, err);
+        st = links_put(tx, repo_id, blob_id, &c->r->keeping, c->now, err);
     return st;
 }
 
@@ -306,7 +321,7 @@ enum st registry_finish_upload(struct registry *r, str repo, const struct blob_a
                                int64_t now, struct err *err)
 {
     struct blob_call c = { .r = r, .repo = repo, .arrival = in, .now = now };
-    return db_write(r->db, finish_upload, &c, err);
+    return registry_write(r, finish_upload, &c, err);
 }
 
 static enum st mount_from(struct db_tx *tx, struct blob_call *c, int64_t *blob_id, struct err *err)
@@ -331,12 +346,14 @@ static enum st mount(struct db_tx *tx, void *ctx, struct err *err)
     struct blob_call *c = ctx;
     int64_t repo_id = 0;
     int64_t blob_id = 0;
-    enum st st = c->from.ptr != NULL ? mount_from(tx, c, &blob_id, err)
-                                     : blobs_find_anywhere(tx, c->digest, &blob_id, err);
+    enum st st = check_push(tx, c->r, c->repo, c->now, err);
+    if (st == ST_OK)
+        st = c->from.ptr != NULL ? mount_from(tx, c, &blob_id, err)
+                                 : blobs_find_anywhere(tx, c->digest, &blob_id, err);
     if (st == ST_OK)
         st = repositories_need(tx, c->repo, c->now, &repo_id, err);
     if (st == ST_OK)
-        st = blobs_link(tx, repo_id, blob_id, &c->r->keeping, c->now, err);
+        st = links_put(tx, repo_id, blob_id, &c->r->keeping, c->now, err);
     return st;
 }
 
@@ -344,7 +361,7 @@ enum st registry_mount(struct registry *r, str repo, str from, const struct dige
                        struct err *err)
 {
     struct blob_call c = { .r = r, .repo = repo, .from = from, .digest = d, .now = now };
-    return db_write(r->db, mount, &c, err);
+    return registry_write(r, mount, &c, err);
 }
 
 /* ---- manifests ---------------------------------------------------------------------------- */
@@ -355,6 +372,40 @@ struct push_call {
     int64_t now;
     struct manifest_missing *missing;
 };
+
+/* A tag that is there may be set again to what it names, and be moved unless a rule is against it.
+ */
+static enum st check_tag(struct db_tx *tx, const struct push_call *c, const struct protection *p,
+                         int64_t repo_id, str tag, struct err *err)
+{
+    const struct protection_case set = { .act = PROTECT_SET_TAG, .repo = c->in->repo, .tag = tag };
+    struct digest before;
+    struct err why = { 0 };
+    int64_t id = 0;
+    enum st may = protection_check(tx, p, &set, c->now, &why);
+    if (may == ST_OK)
+        return ST_OK;
+    enum st st = tags_find(tx, repo_id, tag, &id, &before, err);
+    if (st == ST_NOT_FOUND || (st == ST_OK && digest_eq(&before, c->in->digest)))
+        return ST_OK;
+    if (st != ST_OK)
+        return st;
+    return err_set(err, may, "%s", why.text);
+}
+
+/* May all of it be pushed? */
+static enum st check_manifest(struct db_tx *tx, const struct push_call *c, int64_t repo_id,
+                              struct err *err)
+{
+    AUTO(protection_release) struct protection *p = NULL;
+    const struct protection_case push = { .act = PROTECT_PUSH, .repo = c->in->repo };
+    enum st st = protection_load(tx, c->r->protection, &p, err);
+    if (st == ST_OK)
+        st = protection_check(tx, p, &push, c->now, err);
+    for (size_t i = 0; i < c->in->tag_count && st == ST_OK; i++)
+        st = check_tag(tx, c, p, repo_id, c->in->tags[i], err);
+    return st;
+}
 
 static enum st push_manifest(struct db_tx *tx, void *ctx, struct err *err)
 {
@@ -367,11 +418,13 @@ static enum st push_manifest(struct db_tx *tx, void *ctx, struct err *err)
                                  .sparse = c->r->sparse_index };
     enum st st = repositories_need(tx, c->in->repo, c->now, &put.repo_id, err);
     if (st == ST_OK)
+        st = check_manifest(tx, c, put.repo_id, err);
+    if (st == ST_OK)
         st = manifests_put(tx, &put, k, c->now, &id, c->missing, err);
     for (size_t i = 0; i < c->in->tag_count && st == ST_OK; i++)
         st = tags_set(tx, put.repo_id, c->in->tags[i], id, k, c->now, err);
     if (st == ST_OK)
-        st = manifests_review(tx, id, k, c->now, err);
+        st = manifests_review(tx, id, k, c->now, NULL, err);
     return st;
 }
 
@@ -379,7 +432,7 @@ enum st registry_push_manifest(struct registry *r, const struct registry_push *i
                                struct manifest_missing *missing, struct err *err)
 {
     struct push_call c = { .r = r, .in = in, .now = now, .missing = missing };
-    return db_write(r->db, push_manifest, &c, err);
+    return registry_write(r, push_manifest, &c, err);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------- */
@@ -394,7 +447,7 @@ enum st registry_report_damage(struct registry *r, const struct blob_row *row, i
                                struct err *err)
 {
     struct blob_call c = { .damaged = row, .now = now };
-    return db_write(r->db, report_damage, &c, err);
+    return registry_write(r, report_damage, &c, err);
 }
 
 static enum st count_uploads(struct db_tx *tx, void *ctx, struct err *err)

@@ -13,6 +13,9 @@
 #define EBB_REGISTRY_H
 
 #include "blob/blob.h"
+#include "meta/protection.h"
+#include "meta/pulls.h"
+#include "meta/registry_time.h"
 #include "meta/tags.h"
 #include "meta/uploads.h"
 
@@ -23,6 +26,11 @@ struct registry {
     int64_t upload_rest_ms;        /* limits.upload_rest */
     uint64_t uploads_per_repo_max; /* limits.uploads_per_repository */
     bool sparse_index;             /* oci.sparse_index */
+    /* These may be NULL (tests): rules are compiled in every transaction, pulls are not noted, and
+     * the time is the wall clock's. */
+    struct protection_cache *protection;
+    struct pulls *pulls;
+    struct registry_time *time; /* set by registry_time_open() */
 };
 
 /* Statuses of the reads below: ST_NOT_FOUND; *repo_known tells whether the repository is there. */
@@ -65,6 +73,8 @@ MUST_CHECK enum st registry_list_referrers(struct registry *r, str repo,
 
 /* ---- uploads ------------------------------------------------------------------------------ */
 
+/* These, registry_mount() and registry_push_manifest() give ST_DENIED with the sentence of
+ * protection.h. */
 MUST_CHECK enum st registry_start_upload(struct registry *r, str repo, str id, int64_t now,
                                          struct err *err);
 MUST_CHECK enum st registry_find_upload(struct registry *r, str repo, str id, struct arena *a,

@@ -12,6 +12,8 @@
  */
 #include "meta/schema.h"
 
+#include "meta/usage_int.h"
+
 static const char step_1[] =
     "CREATE TABLE repository ("
     " id @ID,"
@@ -136,7 +138,180 @@ static const char step_1[] =
     " PRIMARY KEY (receipt_id, item)"
     ") @CLUSTERED;";
 
+/* Who uses a link and what a repository holds are counted (links.h, usage.h). */
+static const char step_2[] =
+    /* size: the blob's. kept, loose, trash: how many manifests of the repository in that state use
+     * the link. shared: another repository has a link to the blob. since: when it was let go last.
+     */
+    "ALTER TABLE repo_blob ADD COLUMN size BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repo_blob ADD COLUMN kept BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repo_blob ADD COLUMN loose BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repo_blob ADD COLUMN trash BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repo_blob ADD COLUMN shared BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repo_blob ADD COLUMN since BIGINT NOT NULL DEFAULT 0;"
+    "UPDATE repo_blob SET size = (SELECT size FROM blob WHERE id = repo_blob.blob_id),"
+    " shared = CASE WHEN EXISTS (SELECT 1 FROM repo_blob o WHERE o.blob_id = repo_blob.blob_id"
+    "  AND o.repo_id <> repo_blob.repo_id) THEN 1 ELSE 0 END;"
+    "UPDATE repo_blob SET kept = c.kept, loose = c.loose, trash = c.trash FROM ("
+    " SELECT u.repo_id, u.blob_id,"
+    "  sum(CASE WHEN m.due_at IS NULL THEN 1 ELSE 0 END) AS kept,"
+    "  sum(CASE WHEN m.due_at IS NOT NULL AND m.receipt_id IS NULL THEN 1 ELSE 0 END) AS loose,"
+    "  sum(CASE WHEN m.receipt_id IS NOT NULL THEN 1 ELSE 0 END) AS trash"
+    " FROM manifest_blob u JOIN manifest m ON m.id = u.manifest_id"
+    " GROUP BY u.repo_id, u.blob_id) AS c"
+    " WHERE c.repo_id = repo_blob.repo_id AND c.blob_id = repo_blob.blob_id;"
+    "UPDATE repo_blob SET due_at = NULL, receipt_id = NULL WHERE kept > 0;"
+    "CREATE INDEX repo_blob_shared ON repo_blob (shared, repo_id, blob_id) WHERE shared = 1;"
+    "CREATE INDEX manifest_waiting ON manifest (repo_id, due_at) WHERE due_at IS NOT NULL;"
+
+    /* Live tags and manifests, and bytes by class, alone in this repository or shared with others;
+     * see usage.h. */
+    "ALTER TABLE repository ADD COLUMN tags BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repository ADD COLUMN manifests BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repository ADD COLUMN used_alone BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repository ADD COLUMN used_shared BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repository ADD COLUMN trash_alone BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repository ADD COLUMN trash_shared BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repository ADD COLUMN pending_alone BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE repository ADD COLUMN pending_shared BIGINT NOT NULL DEFAULT 0;" USAGE_RECOUNT_SQL
+    ";";
+
+/* What protects, what is planned, and the registry's own state. */
+static const char step_3[] =
+    /* The registry's own time (timeline.h): where it stood, and its steps to UTC. */
+    "CREATE TABLE clock (id BIGINT NOT NULL PRIMARY KEY, now BIGINT NOT NULL);"
+    "CREATE TABLE clock_step ("
+    " at BIGINT NOT NULL PRIMARY KEY,"
+    " utc_offset BIGINT NOT NULL"
+    ");"
+    /* What an administrator switched: "reclaim.paused", "pulls.since", ... */
+    "CREATE TABLE setting (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL);"
+
+    /* kind: 'i'mmutable tags, 'p'rotected tags, 'r'ead-only repositories. repo and tag are patterns
+     * (policy/pattern.h); tag is NULL in rules about whole repositories. */
+    "CREATE TABLE rule ("
+    " id @ID,"
+    " kind TEXT NOT NULL,"
+    " repo TEXT NOT NULL,"
+    " tag TEXT,"
+    " created_at BIGINT NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " reason TEXT"
+    ");"
+    /* What no deletion may pass. repo '': in every repository. until NULL: for ever. */
+    "CREATE TABLE hold ("
+    " id @ID,"
+    " repo TEXT NOT NULL,"
+    " digest @BYTES NOT NULL,"
+    " until BIGINT,"
+    " created_at BIGINT NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " reason TEXT"
+    ");"
+    "CREATE INDEX hold_by_digest ON hold (digest);"
+    "CREATE INDEX hold_due ON hold (until) WHERE until IS NOT NULL;"
+
+    /* When a manifest was last pulled; none: not since setting 'pulls.since'. */
+    "CREATE TABLE manifest_pull ("
+    " manifest_id BIGINT NOT NULL PRIMARY KEY,"
+    " pulled_at BIGINT NOT NULL"
+    ");"
+
+    /* A deletion as it was shown. `request` and `summary` are JSON texts; the items lie in chunks
+     * of records (deletion/plan_item.h). receipt_id: applied. */
+    "CREATE TABLE plan ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " created_at BIGINT NOT NULL,"
+    " expires_at BIGINT NOT NULL,"
+    " receipt_id BIGINT,"
+    " request TEXT NOT NULL,"
+    " summary TEXT NOT NULL,"
+    " data @BYTES NOT NULL"
+    ");"
+    "CREATE INDEX plan_expiry ON plan (expires_at);"
+    "CREATE TABLE plan_chunk ("
+    " plan_id TEXT NOT NULL,"
+    " chunk BIGINT NOT NULL,"
+    " items @BYTES NOT NULL,"
+    " PRIMARY KEY (plan_id, chunk)"
+    ");";
+
+/* Receipts are a chain, and failures have a memory. */
+static const char step_4[] =
+    /* kind: 'delete' or 'undo'. state: 'open' while it is carried out, then 'sealed',
+     * 'dropped' while its rows are removed. seq: place in
+     * the chain, given when sealed; hash covers the one before, the fields and the items;
+     * items_hash runs over the items. total: steps there are; position: those done. undo_of: the
+     * receipt that was undone. undone: items of this receipt that were taken back since. */
+    "ALTER TABLE receipt ADD COLUMN kind TEXT NOT NULL DEFAULT 'delete';"
+    "ALTER TABLE receipt ADD COLUMN state TEXT NOT NULL DEFAULT 'sealed';"
+    "ALTER TABLE receipt ADD COLUMN seq BIGINT;"
+    "ALTER TABLE receipt ADD COLUMN prev_hash @BYTES;"
+    "ALTER TABLE receipt ADD COLUMN hash @BYTES;"
+    "ALTER TABLE receipt ADD COLUMN signature @BYTES;"
+    "ALTER TABLE receipt ADD COLUMN items_hash @BYTES;"
+    "ALTER TABLE receipt ADD COLUMN sealed_at BIGINT;"
+    "ALTER TABLE receipt ADD COLUMN plan_id TEXT;"
+    "ALTER TABLE receipt ADD COLUMN undo_of BIGINT;"
+    "ALTER TABLE receipt ADD COLUMN rule TEXT;"
+    "ALTER TABLE receipt ADD COLUMN request TEXT;"
+    "ALTER TABLE receipt ADD COLUMN immediate BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN total BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN position BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN items BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN tags BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN manifests BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN blobs BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN skipped BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN bytes_freed BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN bytes_kept BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipt ADD COLUMN undone BIGINT NOT NULL DEFAULT 0;"
+    "UPDATE receipt SET items = (SELECT count(*) FROM receipt_item WHERE receipt_id = receipt.id);"
+    "CREATE UNIQUE INDEX receipt_by_seq ON receipt (seq) WHERE seq IS NOT NULL;"
+    "CREATE INDEX receipt_open ON receipt (id) WHERE state = 'open';"
+    "CREATE INDEX receipt_dropped ON receipt (id) WHERE state = 'dropped';"
+    "CREATE INDEX receipt_due ON receipt (due_at);"
+    "CREATE INDEX receipt_by_undo ON receipt (undo_of) WHERE undo_of IS NOT NULL;"
+    /* role: 's'elected, or 'w'ith what was. why: of an item that was skipped, the reason.
+     * undone_by: the receipt of the undo that took it back. */
+    "ALTER TABLE receipt_item ADD COLUMN role TEXT NOT NULL DEFAULT 's';"
+    "ALTER TABLE receipt_item ADD COLUMN why TEXT;"
+    "ALTER TABLE receipt_item ADD COLUMN undone_by BIGINT;"
+    "CREATE INDEX receipt_item_by_tag ON receipt_item (repo, tag) WHERE tag IS NOT NULL;"
+    /* Receipts whose time is over are dropped from the old end: what stands before the first one
+     * that is left. */
+    "CREATE TABLE receipt_anchor ("
+    " id BIGINT NOT NULL PRIMARY KEY,"
+    " seq BIGINT NOT NULL,"
+    " hash @BYTES NOT NULL,"
+    " signature @BYTES NOT NULL"
+    ");"
+
+    /* deleted_at: when the bytes were let go. failures, next_at, error: removing them failed. */
+    "ALTER TABLE doomed ADD COLUMN deleted_at BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE doomed ADD COLUMN failures BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE doomed ADD COLUMN next_at BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE doomed ADD COLUMN error TEXT;"
+    "CREATE INDEX doomed_next ON doomed (next_at);"
+    /* Where much space can be had at once (inspect.h); small blobs are too many, and bring little.
+     */
+    "CREATE INDEX blob_large ON blob (size) WHERE size >= 1048576;"
+    /* Rows that reclaim could not deal with: kind 'm'anifest, 'l'ink or 'u'pload. */
+    "CREATE TABLE reclaim_failure ("
+    " kind TEXT NOT NULL,"
+    " object TEXT NOT NULL,"
+    " failures BIGINT NOT NULL,"
+    " first_at BIGINT NOT NULL,"
+    " last_at BIGINT NOT NULL,"
+    " next_at BIGINT NOT NULL,"
+    " error TEXT NOT NULL,"
+    " PRIMARY KEY (kind, object)"
+    ");";
+
 const struct db_migration schema_migrations[] = {
     { 1, step_1 },
+    { 2, step_2 },
+    { 3, step_3 },
+    { 4, step_4 },
 };
 const size_t schema_migration_count = ARRAY_LEN(schema_migrations);

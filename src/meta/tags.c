@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meta/tags.h"
 
+#include "meta/usage.h"
+
 enum st tags_find(struct db_tx *tx, int64_t repo_id, str tag, int64_t *manifest_id,
                   struct digest *digest, struct err *err)
 {
@@ -38,15 +40,21 @@ enum st tags_set(struct db_tx *tx, int64_t repo_id, str tag, int64_t manifest_id
                " ON CONFLICT (repo_id, name) DO UPDATE SET manifest_id = excluded.manifest_id,"
                " tagged_at = excluded.tagged_at",
                DB_ARGS(DB_INT(repo_id), DB_TEXT(tag), DB_INT(manifest_id), DB_INT(now)), NULL, err);
+    if (st == ST_OK && before == 0)
+        st = usage_add(tx, repo_id, &(struct usage_delta){ .tags = 1 }, err);
     if (st == ST_OK && before != 0 && before != manifest_id)
-        st = manifests_review(tx, before, k, now, err);
+        st = manifests_review(tx, before, k, now, NULL, err);
     return st;
 }
 
 enum st tags_remove(struct db_tx *tx, int64_t repo_id, str tag, struct err *err)
 {
-    return db_run(tx, "DELETE FROM tag WHERE repo_id = $1 AND name = $2",
-                  DB_ARGS(DB_INT(repo_id), DB_TEXT(tag)), NULL, err);
+    int64_t removed = 0;
+    enum st st = db_run(tx, "DELETE FROM tag WHERE repo_id = $1 AND name = $2",
+                        DB_ARGS(DB_INT(repo_id), DB_TEXT(tag)), &removed, err);
+    if (st == ST_OK)
+        st = usage_add(tx, repo_id, &(struct usage_delta){ .tags = -removed }, err);
+    return st;
 }
 
 enum st tags_first_of(struct db_tx *tx, int64_t manifest_id, struct arena *a, str *tag,

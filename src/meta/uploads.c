@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meta/uploads.h"
 
-#include "meta/blobs.h"
+#include "meta/doomed.h"
 
 static enum st not_found(str id, struct err *err)
 {
@@ -78,7 +78,7 @@ enum st uploads_cancel(struct db_tx *tx, str id, str repo, int64_t now, struct e
     /* Doomed even when the bytes were in the row: after a crash something may lie there all the
      * same, and removing a name that is not there costs one failed unlink. */
     if (st == ST_OK)
-        st = doomed_add(tx, id, row.size, now, err);
+        st = doomed_add(tx, id, row.size, now, now, err);
     return st;
 }
 

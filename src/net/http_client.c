@@ -26,6 +26,7 @@ static struct {
     CURL *(*easy_init)(void);
     CURLcode (*easy_setopt)(CURL *curl, CURLoption option, ...);
     CURLcode (*easy_perform)(CURL *curl);
+    void (*easy_reset)(CURL *curl);
     CURLcode (*easy_getinfo)(CURL *curl, CURLINFO info, ...);
     void (*easy_cleanup)(CURL *curl);
     const char *(*easy_strerror)(CURLcode code);
@@ -56,6 +57,7 @@ static void load(void)
                  find_function(library, "curl_easy_init", &lib.easy_init) &&
                  find_function(library, "curl_easy_setopt", &lib.easy_setopt) &&
                  find_function(library, "curl_easy_perform", &lib.easy_perform) &&
+                 find_function(library, "curl_easy_reset", &lib.easy_reset) &&
                  find_function(library, "curl_easy_getinfo", &lib.easy_getinfo) &&
                  find_function(library, "curl_easy_cleanup", &lib.easy_cleanup) &&
                  find_function(library, "curl_easy_strerror", &lib.easy_strerror) &&
@@ -160,6 +162,31 @@ static CURLcode set_up(CURL *curl, const struct http_ask *ask, struct curl_slist
     return code;
 }
 
+/* NULL without memory. */
+static CURL *take_handle(struct http_session *s)
+{
+    if (s == NULL || s->curl == NULL)
+        return lib.easy_init();
+    lib.easy_reset(s->curl); /* the options; connections stay */
+    return s->curl;
+}
+
+/* What it was set up with is borrowed by nobody when the next question resets it. */
+static void give_handle(struct http_session *s, CURL *curl)
+{
+    if (s != NULL)
+        s->curl = curl;
+    else if (curl != NULL)
+        lib.easy_cleanup(curl);
+}
+
+void http_session_release(struct http_session *s)
+{
+    if (s->curl != NULL)
+        lib.easy_cleanup(s->curl);
+    s->curl = NULL;
+}
+
 enum st http_client_ask(const struct http_ask *ask, struct http_reply *out, struct err *err)
 {
     struct http_reply r = { .body = { .max_bytes = ask->answer_max_bytes == 0
@@ -171,7 +198,7 @@ enum st http_client_ask(const struct http_ask *ask, struct http_reply *out, stru
     enum st st = need_library(err);
     if (st != ST_OK)
         return st;
-    CURL *curl = lib.easy_init();
+    CURL *curl = take_handle(ask->session);
     CURLcode code = curl == NULL ? CURLE_OUT_OF_MEMORY : CURLE_OK;
     for (const char *const *h = ask->headers; code == CURLE_OK && h != NULL && *h != NULL; h++) {
         struct curl_slist *longer = lib.slist_append(headers, *h);
@@ -188,8 +215,7 @@ enum st http_client_ask(const struct http_ask *ask, struct http_reply *out, stru
         code = lib.easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer);
     if (code != CURLE_OK)
         st = word_failure(code, detail, ask, &r, err);
-    if (curl != NULL)
-        lib.easy_cleanup(curl);
+    give_handle(ask->session, curl);
     lib.slist_free_all(headers);
     if (st != ST_OK) {
         buf_release(&r.body);

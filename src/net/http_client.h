@@ -6,21 +6,28 @@
  *  2. Redirects are not followed. http:// and https:// only.
  *  3. Everything has a limit: the body, the time to connect, the time in all.
  *
- * Threads: any; each call is on its own.
+ * Threads: any; each call is on its own, but for its session.
  */
 #ifndef EBB_HTTP_CLIENT_H
 #define EBB_HTTP_CLIENT_H
 
 #include "base/buf.h"
 
+/* Keeps connections from one question to the next. {0} is ready; one thread at a time. */
+struct http_session {
+    void *curl;
+};
+void http_session_release(struct http_session *s);
+
 struct http_ask {
     const char *method; /* "GET" */
     const char *url;
-    const char *const *headers; /* "Name: value", ended by NULL; or NULL */
-    str body;                   /* unset: none */
-    size_t answer_max_bytes;    /* 0: 1 MiB */
-    int64_t connect_timeout_ms; /* 0: 10 s */
-    int64_t timeout_ms;         /* 0: 60 s */
+    const char *const *headers;   /* "Name: value", ended by NULL; or NULL */
+    str body;                     /* unset: none */
+    size_t answer_max_bytes;      /* 0: 1 MiB */
+    int64_t connect_timeout_ms;   /* 0: 10 s */
+    int64_t timeout_ms;           /* 0: 60 s */
+    struct http_session *session; /* or NULL: the connection is closed after the answer */
 };
 
 struct http_reply {

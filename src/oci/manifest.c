@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A body passes these steps, each cheaper than the next:
- *
- *   size ─▶ UTF-8, NUL ─▶ nesting and number of values (scan, nothing allocated) ─▶ jansson ─▶
- * fields
- *
- * jansson has no limit on values and nests 2048 deep, which is why the scan stands before it: 4 MiB
- * of "{},{},..." would take some 350 MiB of heap. Its tree dies before manifest_parse() returns;
- * the result lives in the caller's arena.
+ * The tree that json_tree.h makes of a body dies before manifest_parse() returns; the result lives
+ * in the caller's arena.
  *
  * null stands for "absent" where a field is optional, because Go programs write nil so.
  */
 #include "oci/manifest.h"
 
-#include <jansson.h>
-#include <pthread.h>
-
-#include "base/mem.h"
+#include "oci/json_tree.h"
 
 /* Values a body may hold: for each descriptor what annotated and platform-specific ones need, and
  * some for the rest. A value costs jansson up to 250 bytes. */
@@ -58,80 +49,6 @@ struct parse {
     size_t type; /* in types[] */
     struct err *err;
 };
-
-/* jansson reports some failed allocations as syntax errors and passes over others; this tells. */
-static _Thread_local bool starved;
-
-static void *json_new(size_t size)
-{
-    void *p = mem_new(size);
-    if (p == NULL)
-        starved = true;
-    return p;
-}
-
-static void set_json_heap(void)
-{
-    json_set_alloc_funcs(json_new, mem_free);
-}
-
-static void json_free_auto(json_t **j)
-{
-    json_decref(*j);
-}
-
-/* Nesting and number of values, without regard to whether it is JSON at all: for what is, both are
- * right; the rest is refused by jansson after no more work than for what is. */
-static enum st check_shape(str body, const struct manifest_limits *limits, struct err *err)
-{
-    size_t values_max = limits->descriptors_max * VALUES_PER_DESCRIPTOR + VALUES_MORE;
-    size_t depth = 0;
-    size_t values = 0;
-    for (size_t i = 0; i < body.len; i++) {
-        switch (body.ptr[i]) {
-        case '"':
-            for (i++; i < body.len && body.ptr[i] != '"'; i++)
-                if (body.ptr[i] == '\\')
-                    i++;
-            break;
-        case '{':
-        case '[':
-            values++;
-            if (++depth > limits->depth_max)
-                return err_set(err, ST_TOO_LARGE,
-                               "manifest: JSON nested more than %zu deep is not accepted",
-                               limits->depth_max);
-            break;
-        case '}':
-        case ']':
-            depth -= depth > 0;
-            break;
-        case ',':
-            values++;
-            break;
-        default:
-            break;
-        }
-        if (values > values_max)
-            return err_set(err, ST_TOO_LARGE,
-                           "manifest: more than %zu JSON values are not accepted", values_max);
-    }
-    return ST_OK;
-}
-
-static enum st check_text(str body, const struct manifest_limits *limits, struct err *err)
-{
-    if (body.len > limits->bytes_max)
-        return err_set(err, ST_TOO_LARGE, "manifest: %zu bytes are more than the %zu allowed",
-                       body.len, limits->bytes_max);
-    if (body.len == 0)
-        return err_set(err, ST_INVALID, "manifest: the body is empty");
-    if (memchr(body.ptr, '\0', body.len) != NULL)
-        return err_set(err, ST_INVALID, "manifest: the body holds a NUL byte");
-    if (!str_is_utf8(body))
-        return err_set(err, ST_INVALID, "manifest: the body is not UTF-8");
-    return check_shape(body, limits, err);
-}
 
 static enum st refuse_type(str media_type, struct err *err)
 {
@@ -380,36 +297,19 @@ static enum st parse_annotations(struct parse *p, struct manifest *m)
     return ST_OK;
 }
 
-static enum st load(str body, json_t **root, struct err *err)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, set_json_heap);
-    json_error_t why;
-    starved = false;
-    json_t *j = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &why);
-    if (starved) {
-        json_decref(j);
-        return err_no_memory(err);
-    }
-    if (j == NULL)
-        return err_set(err, ST_INVALID, "manifest: not accepted as JSON at line %d: %s", why.line,
-                       why.text);
-    if (!json_is_object(j)) {
-        json_decref(j);
-        return invalid(err, "manifest: the body must be a JSON object");
-    }
-    *root = j;
-    return ST_OK;
-}
-
 enum st manifest_parse(str body, str content_type, const struct manifest_limits *limits,
                        struct arena *a, struct manifest *out, struct err *err)
 {
     struct err unread;
-    AUTO(json_free_auto) json_t *root = NULL;
+    AUTO(json_tree_free) json_t *root = NULL;
     struct parse p = { .limits = limits, .arena = a, .err = err == NULL ? &unread : err };
     str type = content_type;
     str parameters;
+    const struct json_limits json = {
+        .bytes_max = limits->bytes_max,
+        .depth_max = limits->depth_max,
+        .values_max = limits->descriptors_max * VALUES_PER_DESCRIPTOR + VALUES_MORE,
+    };
     enum st st = ST_OK;
 
     (void)str_cut(content_type, ';', &type, &parameters);
@@ -417,9 +317,7 @@ enum st manifest_parse(str body, str content_type, const struct manifest_limits 
     if (type.len > 0)
         st = type_of(type, &p.type, p.err);
     if (st == ST_OK)
-        st = check_text(body, limits, p.err);
-    if (st == ST_OK)
-        st = load(body, &root, p.err);
+        st = json_tree_read("manifest", body, &json, &root, p.err);
     p.root = root;
     if (st == ST_OK)
         st = check_media_type(&p, type);

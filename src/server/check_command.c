@@ -60,6 +60,19 @@ static enum st need_database(const char *path, struct err *err)
     return err_sys(err, "this is no data directory of a registry: %s", path);
 }
 
+/* What is overdue is so by the registry's time, which stood still while no server ran. The database
+ * is opened for it alone, because its own check comes before anything is read (db.h). In a damaged
+ * one the time may not be found; the check tells of the damage. */
+static enum st load_time(struct dir_check *d, const struct db_options *options, struct err *err)
+{
+    enum st st = db_open(options, schema_migrations, schema_migration_count, &d->registry.db, err);
+    if (st == ST_OK)
+        st = registry_time_open(&d->registry, false, err);
+    db_close(d->registry.db);
+    d->registry.db = NULL;
+    return st == ST_CORRUPT ? ST_OK : st;
+}
+
 static enum st open_dir(struct dir_check *d, const struct check_call *call, struct err *err)
 {
     str db_path = arena_printf(&d->arena, "%s/ebb.db", call->target);
@@ -75,6 +88,9 @@ static enum st open_dir(struct dir_check *d, const struct check_call *call, stru
     if (st != ST_OK)
         return st;
     const struct db_options options = { .path = db_path.ptr, .read_only = !call->repair };
+    st = load_time(d, &options, err);
+    if (st != ST_OK)
+        return st;
     st = db_open(&options, schema_migrations, schema_migration_count, &d->registry.db, err);
     if (st != ST_OK)
         return st;
@@ -104,6 +120,7 @@ static enum cli_exit check_opened(const struct cli_command *self, struct dir_che
                                            .hash = call->hash,
                                            .sparse_index = call->sparse_index,
                                            .repair_blobs = call->repair,
+                                           .repair_counts = call->repair,
                                            .repair_orphans = call->repair_orphans,
                                            .rate_bytes = call->rate_bytes };
     const struct check_watch watch = { advance, found, d };
@@ -130,6 +147,7 @@ static enum cli_exit check_dir(const struct cli_command *self, const struct chec
     struct err err;
     enum st st = open_dir(&d, call, &err);
     enum cli_exit exit = st == ST_OK ? check_opened(self, &d, call) : cli_fail(self, &err);
+    registry_time_close(&d.registry);
     db_close(d.registry.db);
     blob_store_free(d.registry.store);
     data_dir_close(&d.dir);
@@ -137,7 +155,7 @@ static enum cli_exit check_dir(const struct cli_command *self, const struct chec
     return exit;
 }
 
-enum cli_exit check_command(const struct cli_command *self, int argc, char **argv)
+enum cli_exit check_run_command(const struct cli_command *self, int argc, char **argv)
 {
     struct check_call call;
     enum cli_exit exit = check_call_read(self, argc, argv, &call);

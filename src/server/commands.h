@@ -10,8 +10,8 @@
 extern const char serve_help[];
 enum cli_exit serve_run(const struct cli_command *self, int argc, char **argv);
 
-extern const struct cli_command config_commands[];
+extern const struct cli_command *const config_commands[]; /* up to NULL */
 
-enum cli_exit check_command(const struct cli_command *self, int argc, char **argv);
+enum cli_exit check_run_command(const struct cli_command *self, int argc, char **argv);
 
 #endif

@@ -71,24 +71,35 @@ static enum cli_exit defaults(const struct cli_command *self, int argc, char **a
     return print(self, &out);
 }
 
-const struct cli_command config_commands[] = {
-    { "config check", "[OPTIONS] [FILE]", "Say whether the configuration is good.",
-      "\n"
-      "Options, as of `ebb serve`:\n" CONFIG_OPTIONS_HELP "\n"
-      "Examples:\n"
-      "  ebb config check /etc/ebb/ebb.yml\n",
-      check_config, NULL },
-    { "config show", "[OPTIONS] [FILE]", "Print every key, its value and where it comes from.",
-      "\n"
-      "Options, as of `ebb serve`:\n" CONFIG_OPTIONS_HELP "\n"
-      "Examples:\n"
-      "  ebb config show --set reclaim.grace=2h\n"
-      "  EBB_LOG_LEVEL=debug ebb config show /etc/ebb/ebb.yml\n",
-      show, NULL },
-    { "config defaults", "", "Print a configuration file with every key and its meaning.",
-      "\n"
-      "Examples:\n"
-      "  ebb config defaults > ebb.yml\n",
-      defaults, NULL },
-    { 0 },
+static const struct cli_command check_command = {
+    .name = "config check",
+    .takes = "[OPTIONS] [FILE]",
+    .summary = "Say whether the configuration is good.",
+    .help = "\n"
+            "Options, as of `ebb serve`:\n" CONFIG_OPTIONS_HELP "\n"
+            "Examples:\n"
+            "  ebb config check /etc/ebb/ebb.yml\n",
+    .run = check_config,
 };
+static const struct cli_command show_command_of_config = {
+    .name = "config show",
+    .takes = "[OPTIONS] [FILE]",
+    .summary = "Print every key, its value and where it comes from.",
+    .help = "\n"
+            "Options, as of `ebb serve`:\n" CONFIG_OPTIONS_HELP "\n"
+            "Examples:\n"
+            "  ebb config show --set reclaim.grace=2h\n"
+            "  EBB_LOG_LEVEL=debug ebb config show /etc/ebb/ebb.yml\n",
+    .run = show,
+};
+static const struct cli_command defaults_command = {
+    .name = "config defaults",
+    .takes = "",
+    .summary = "Print a configuration file with every key and its meaning.",
+    .help = "\n"
+            "Examples:\n"
+            "  ebb config defaults > ebb.yml\n",
+    .run = defaults,
+};
+const struct cli_command *const config_commands[] = { &check_command, &show_command_of_config,
+                                                      &defaults_command, NULL };

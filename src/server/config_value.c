@@ -1,57 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config_value.h"
 
-#include "base/clock.h"
+#include "base/quantity.h"
 
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-/* Smallest first: printing takes the largest that divides. */
-static const struct unit duration_units[] = {
-    { "ms", 1 },
-    { "s", (uint64_t)CLOCK_SECOND_MS },
-    { "m", (uint64_t)CLOCK_MINUTE_MS },
-    { "h", (uint64_t)CLOCK_HOUR_MS },
-    { "d", (uint64_t)CLOCK_DAY_MS },
-    { NULL, 0 },
-};
-static const struct unit size_units[] = {
-    { "B", 1 }, { "KiB", KIB }, { "MiB", MIB }, { "GiB", GIB }, { "TiB", 1024 * GIB }, { NULL, 0 },
-};
-
-static const struct unit *units_of(enum config_kind kind)
+static enum quantity quantity_of(enum config_kind kind)
 {
-    return kind == CONFIG_DURATION ? duration_units : size_units;
+    return kind == CONFIG_DURATION ? QUANTITY_DURATION : QUANTITY_SIZE;
 }
 
 static bool refuse(const char **why, const char *text)
 {
     *why = text;
     return false;
-}
-
-static bool parse_measure(enum config_kind kind, str text, uint64_t *out, const char **why)
-{
-    size_t digits = 0;
-    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
-        digits++;
-    if (digits == 0)
-        return refuse(why, "does not start with a whole number");
-    if (digits == text.len)
-        return refuse(why, "has no unit");
-    str suffix = str_slice(text, digits, text.len);
-    for (const struct unit *u = units_of(kind); u->name != NULL; u++) {
-        if (!str_eq(suffix, str_of(u->name)))
-            continue;
-        uint64_t n;
-        if (!str_to_u64(str_slice(text, 0, digits), INT64_MAX / u->factor, &n))
-            return refuse(why, "is out of range");
-        *out = n * u->factor;
-        return true;
-    }
-    return refuse(why, "has an unknown unit");
 }
 
 static bool parse_choice(const char *words, str text, uint64_t *out, const char **why)
@@ -75,7 +35,7 @@ bool config_value_parse(enum config_kind kind, const char *words, str text, uint
     switch (kind) {
     case CONFIG_DURATION:
     case CONFIG_SIZE:
-        return parse_measure(kind, text, out, why);
+        return quantity_read(quantity_of(kind), false, text, out, why);
     case CONFIG_NUMBER:
         for (size_t i = 0; i < text.len; i++)
             if (text.ptr[i] < '0' || text.ptr[i] > '9')
@@ -117,17 +77,9 @@ const char *config_value_print(enum config_kind kind, const char *words, uint64_
         return value != 0 ? "true" : "false";
     if (kind == CONFIG_CHOICE)
         return word_at(words, value, out);
-    const char *name = "";
-    if (kind != CONFIG_NUMBER) {
-        /* nothing reads best in seconds */
-        const struct unit *best = &units_of(kind)[value == 0 && kind == CONFIG_DURATION];
-        for (const struct unit *u = best; value != 0 && u->name != NULL; u++)
-            if (value % u->factor == 0)
-                best = u;
-        name = best->name;
-        value /= best->factor;
-    }
-    (void)snprintf(out, CONFIG_VALUE_MAX, "%llu%s", (unsigned long long)value, name);
+    if (kind != CONFIG_NUMBER)
+        return quantity_print(quantity_of(kind), value, out);
+    (void)snprintf(out, CONFIG_VALUE_MAX, "%llu", (unsigned long long)value);
     return out;
 }
 
@@ -160,10 +112,10 @@ const char *config_value_allowed(const struct config_key *key, char out[static C
         print_words(key->least, out, CONFIG_ALLOWED_MAX);
         return out;
     case CONFIG_DURATION:
-        format = "a duration from %s to %s, in ms, s, m, h or d";
+        format = "a duration from %s to %s, in %s";
         break;
     case CONFIG_SIZE:
-        format = "a size from %s to %s, in B, KiB, MiB, GiB or TiB";
+        format = "a size from %s to %s, in %s";
         break;
     case CONFIG_NUMBER:
         format = "a whole number from %s to %s";
@@ -172,6 +124,8 @@ const char *config_value_allowed(const struct config_key *key, char out[static C
         format = "%s to %s addresses with ports, such as 127.0.0.1:5000";
         break;
     }
-    (void)snprintf(out, CONFIG_ALLOWED_MAX, format, key->least, key->most);
+    /* a format without the third %s leaves the units out */
+    (void)snprintf(out, CONFIG_ALLOWED_MAX, format, key->least, key->most,
+                   quantity_units(quantity_of(key->kind)));
     return out;
 }

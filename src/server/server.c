@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "api/api.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "meta/schema.h"
 #include "server/data_dir.h"
@@ -15,6 +16,7 @@ struct server {
     struct arena arena; /* names of files */
     struct data_dir data_dir;
     struct registry registry;
+    struct deletion *deletion;
     struct api *api;
     struct reclaim_loop *reclaim;
     struct http_server *http;
@@ -51,9 +53,42 @@ static enum st open_registry(struct server *s, struct err *err)
         .log_max_bytes = c->db_log_size,
     };
     enum st st = db_open(&options, schema_migrations, schema_migration_count, &s->registry.db, err);
-    if (st != ST_OK)
-        return st;
-    return blob_fs_open(blobs_path.ptr, &s->registry.store, err);
+    if (st == ST_OK)
+        st = blob_fs_open(blobs_path.ptr, &s->registry.store, err);
+    if (st == ST_OK)
+        st = protection_cache_new(&s->registry.protection, err);
+    if (st == ST_OK)
+        st = pulls_new(&s->registry.pulls, err);
+    return st == ST_OK ? registry_time_open(&s->registry, true, err) : st;
+}
+
+/* What is known only in memory is written; then everything goes. */
+static void close_registry(struct registry *r)
+{
+    struct err err = { 0 };
+    if (registry_tick(r, true, &err) != ST_OK)
+        log_failure("the clock and the last pulls could not be written", &err);
+    registry_time_close(r);
+    pulls_free(r->pulls);
+    protection_cache_free(r->protection);
+    db_close(r->db);
+    blob_store_free(r->store);
+}
+
+static enum st open_deletion(struct server *s, struct err *err)
+{
+    const struct config *c = s->config;
+    str key_path = arena_printf(&s->arena, "%s/receipt.key", c->data);
+    if (key_path.ptr == NULL)
+        return err_no_memory(err);
+    const struct deletion_options options = {
+        .key_path = key_path.ptr,
+        .max_percent = (unsigned)c->deletion_max_percent,
+        .plan_items_max = c->deletion_plan_items,
+        .plan_keep_ms = c->deletion_plan_keep_ms,
+        .receipts_keep_ms = c->receipts_keep_ms,
+    };
+    return deletion_open(&s->registry, &options, &s->deletion, err);
 }
 
 /* config.def and api.h list the same words in the same order. */
@@ -74,7 +109,7 @@ static enum st start_api(struct server *s, struct err *err)
         .inline_bytes_max = c->store_inline_size,
         .log_requests = (enum api_log_requests)c->log_requests,
     };
-    return api_new(&s->registry, &options, &s->api, err);
+    return api_new(&s->registry, s->deletion, &options, &s->api, err);
 }
 
 static enum st start_http(struct server *s, struct err *err)
@@ -119,11 +154,17 @@ enum st server_start(const struct config *config, struct server **out, struct er
     if (st == ST_OK)
         st = open_registry(s, err);
     if (st == ST_OK)
+        st = open_deletion(s, err);
+    if (st == ST_OK)
         st = start_api(s, err);
     if (st == ST_OK) {
         const struct reclaim_guard guard = api_reclaim_guard(s->api);
-        st =
-            reclaim_loop_start(&s->registry, &guard, config->reclaim_interval_ms, &s->reclaim, err);
+        const struct reclaim_options options = { .guard = &guard,
+                                                 .load = api_reclaim_load(s->api),
+                                                 .interval_ms = config->reclaim_interval_ms };
+        st = reclaim_loop_start(&s->registry, &options, &s->reclaim, err);
+        if (st == ST_OK)
+            api_set_reclaim(s->api, s->reclaim);
     }
     if (st == ST_OK)
         st = start_http(s, err);
@@ -140,8 +181,8 @@ void server_stop(struct server *s)
         http_server_stop(s->http, s->config->http_stop_timeout_ms);
     reclaim_loop_stop(s->reclaim);
     api_free(s->api);
-    db_close(s->registry.db);
-    blob_store_free(s->registry.store);
+    deletion_close(s->deletion);
+    close_registry(&s->registry);
     data_dir_close(&s->data_dir);
     arena_release(&s->arena);
     mem_free(s);

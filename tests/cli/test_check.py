@@ -247,7 +247,7 @@ class CheckTest(unittest.TestCase):
         where = answer.getheader("Location")
         again, body = server.ask("POST", "/api/ebb/v1/check")
         self.assertEqual((again.status, again.getheader("Location")), (409, where))
-        self.assertIn("running", json.loads(body)["errors"][0]["message"])
+        self.assertIn("running", json.loads(body)["detail"])
         self.assertEqual(server.ask("POST", "/api/ebb/v1/check?rate=fast")[0].status, 400)
         self.assertEqual(server.ask("GET", "/api/ebb/v1/check/none")[0].status, 404)
         self.assertEqual(server.ask("PUT", "/api/ebb/v1/check")[0].getheader("Allow"),

@@ -19,6 +19,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from registry import Broken  # noqa: E402
 
 
+SAFE = "safe"  # tags that begin so are protected where writers set them
+
+
 class State:
     def __init__(self):
         self.tags = {}      # name -> digest
@@ -44,6 +47,7 @@ class Repository:
         self.known = {}  # digest -> Manifest, of all that was ever pushed here
         self.state = State()
         self.after = None  # the state if the request under way happens
+        self.held = set()  # digests of manifests under a hold
 
     # -- what requests do
 
@@ -51,7 +55,7 @@ class Repository:
         return began + self.lease * 0.9 - 0.05
 
     def kept(self, state):
-        kept, work = set(), list(state.tags.values())
+        kept, work = set(), [*state.tags.values(), *(d for d in self.held if d in state.live)]
         while work:
             digest = work.pop()
             if digest in kept:
@@ -63,6 +67,11 @@ class Repository:
     def below(self, state, digest):
         referrers = [d for d in state.live if self.known[d].subject == digest]
         return [d for d in self.known[digest].children if d in state.live] + referrers
+
+    def is_protected(self, tag, digest):
+        """By a rule about tags, or a hold; without `tag`: any that names the digest."""
+        tags = [tag] if tag else [t for t, d in self.state.tags.items() if d == digest]
+        return digest in self.held or any(t.startswith(SAFE) for t in tags)
 
     def pushed(self, manifest, tag, began):
         self.known[manifest.digest] = manifest
@@ -138,10 +147,7 @@ class Repository:
         now = time.monotonic()
         for digest in set().union(*(s.live | s.dead for s in states)):
             seen.manifests[digest] = client.get_manifest(self.name, digest) is not None
-        for tag in set().union(*(s.tags for s in states), client.tags(self.name)):
-            found = client.get_manifest(self.name, tag)
-            if found:
-                seen.tags[tag] = found[0]
+        seen.tags = self.tags_seen(client, set().union(*(s.tags for s in states)))
         after = time.monotonic()
         problems = self.whole(client, seen)
         wrongs = [self.misfits(s, seen, after) for s in states]
@@ -153,11 +159,18 @@ class Repository:
         self.forget(seen, now)
         return problems
 
+    def tags_seen(self, client, expected):
+        found = {t: client.get_manifest(self.name, t) for t in expected | set(client.tags(self.name))}
+        return {t: m[0] for t, m in found.items() if m}
+
     def whole(self, client, seen):
         """Every manifest that is there is complete, whatever state it is."""
         problems = []
         for digest in [d for d, there in seen.manifests.items() if there]:
             try:
+                found = client.get_manifest(self.name, digest)
+                if found and found[1] != self.known[digest].media_type:
+                    problems.append(f"{self.name}: {digest} came back as {found[1]}")
                 client.pull(self.name, digest)
             except Broken as error:
                 if client.get_manifest(self.name, digest) is not None:  # or it was reclaimed meanwhile

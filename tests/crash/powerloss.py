@@ -21,11 +21,12 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 from registry import Broken, Count, Gone, Refused, Server, ebb_binary  # noqa: E402
 from disk import Disk  # noqa: E402
-from store import rows_and_files  # noqa: E402
-from crash import SETTINGS, collect, each, finish, load, make_writers, own_check  # noqa: E402
+from store import open_receipts, rows_and_files  # noqa: E402
+from engine import Chain  # noqa: E402
+from crash import SETTINGS, audit, collect, each, finish, load, make_writers, own_check, start_first  # noqa: E402
 
 
-def one_round(server, writers, rng, disk):
+def one_round(server, writers, rng, disk, chain):
     """Problems, and how long the restart took in seconds."""
 
     def power_off():
@@ -34,14 +35,17 @@ def one_round(server, writers, rng, disk):
         time.sleep(rng.uniform(0, 0.05))  # requests that meet the dead disk are not acknowledged
         server.kill()
 
-    load(server, writers, rng.uniform(0.05, 0.8), power_off)
+    aim = rng.uniform(0.001, 0.05) if rng.random() < 0.3 else 0
+    load(server, writers, rng.uniform(0.05, 0.8), power_off, aim)
     disk.unmount()
     disk.mount()
     problems = collect(writers) + rows_and_files(server.data) + own_check(server)
+    chain.interrupted += open_receipts(server.data) > 0
     restart = server.start()
     problems += each(writers, lambda w: w.check(server, may_lose_uploads=True))
     for writer in writers:
         writer.sessions = []  # their bytes may be lost
+    problems += audit(server, chain, may_lose_uploads=True)
     return problems, restart
 
 
@@ -60,17 +64,17 @@ def main():
     folder = tempfile.mkdtemp(prefix="ebb-power-")
     disk = Disk(folder, "ext4", 600)
     server = Server(folder, o.ebb, SETTINGS, data=os.path.join(disk.path, "data"))
-    writers = make_writers(o.writers, seed)
+    writers, chain = make_writers(o.writers, seed), Chain()
     try:
-        server.start()
+        start_first(server, writers)
         for number in range(1, o.rounds + 1):
-            problems, restart = one_round(server, writers, rng, disk)
+            problems, restart = one_round(server, writers, rng, disk, chain)
             restarts.append(restart)
             for problem in problems:
                 count.fail(f"power loss {number}: {problem}")
             if not problems:
                 count.ok()
-        finish(server, writers, count)
+        finish(server, writers, count, chain)
         print(f"# {sum(w.done for w in writers)} changes acknowledged; restart to first answer: median"
               f" {statistics.median(restarts) * 1000:.0f} ms", flush=True)
     except (Broken, Gone, Refused, AssertionError) as error:

@@ -37,9 +37,11 @@ class Session:
 
 
 class Writer:
-    def __init__(self, number, seed, shared, lease, rest, others):
+    tags = TAGS
+
+    def __init__(self, number, seed, shared, lease, rest, others, names=None):
         self.rng = random.Random(seed * 1000 + number)
-        self.repositories = [Repository(f"crash/w{number}/r{i}", lease) for i in range(2)]
+        self.repositories = [Repository(name, lease) for name in names or [f"crash/w{number}/r{i}" for i in range(2)]]
         self.shared, self.lease, self.rest, self.others = shared, lease, rest, others
         self.sessions = []
         self.problems = []
@@ -57,12 +59,17 @@ class Writer:
         self.done += 1
         return result
 
+    def connect(self, server, timeout):
+        self.client = server.client(timeout=timeout)
+
+    def actions(self):
+        return [(self.push_image, 10), (self.push_index, 3), (self.push_referrer, 3), (self.retag, 3),
+                (self.delete_tag, 4), (self.delete_digest, 3), (self.delete_blob, 2), (self.mount, 3),
+                (self.loose_blob, 2), (self.open_session, 3), (self.work_on_session, 6)]
+
     def run(self, server, stop):
-        self.client = server.client(timeout=30)
-        actions = [(self.push_image, 10), (self.push_index, 3), (self.push_referrer, 3), (self.retag, 3),
-                   (self.delete_tag, 4), (self.delete_digest, 3), (self.delete_blob, 2), (self.mount, 3),
-                   (self.loose_blob, 2), (self.open_session, 3), (self.work_on_session, 6)]
-        names, weights = zip(*actions)
+        self.connect(server, 30)
+        names, weights = zip(*self.actions())
         try:
             while not stop.is_set():
                 repo = self.rng.choice(self.repositories)
@@ -151,7 +158,7 @@ class Writer:
 
     def push_image(self, repo):
         manifest, began = self.new_image(repo)
-        self.push(repo, manifest, self.rng.choice(TAGS + [None]), began)
+        self.push(repo, manifest, self.rng.choice(self.tags + [None]), began)
 
     def push_index(self, repo):
         began = time.monotonic()
@@ -161,7 +168,7 @@ class Writer:
             if not self.push(repo, manifest, None, blobs_began):
                 return
             children.append(manifest)
-        self.push(repo, make_index(children, {"n": f"{repo.name} {self.serial}"}), self.rng.choice(TAGS), began)
+        self.push(repo, make_index(children, {"n": f"{repo.name} {self.serial}"}), self.rng.choice(self.tags), began)
 
     def push_referrer(self, repo):
         subjects = sorted(repo.kept(repo.state))
@@ -174,17 +181,18 @@ class Writer:
     def retag(self, repo):
         if repo.state.tags:
             tag = self.rng.choice(sorted(repo.state.tags))
-            self.push(repo, repo.known[repo.state.tags[tag]], self.rng.choice(TAGS))
+            self.push(repo, repo.known[repo.state.tags[tag]], self.rng.choice(self.tags))
 
     def delete_tag(self, repo):
-        if repo.state.tags:
-            tag = self.rng.choice(sorted(repo.state.tags))
+        choice = sorted(t for t, d in repo.state.tags.items() if not repo.is_protected(t, d))
+        if choice:
+            tag = self.rng.choice(choice)
             self.act(repo, repo.tag_deleted(tag), lambda: self.client.delete_manifest(repo.name, tag, 202))
             self.gone(repo, tag)
 
     def delete_digest(self, repo):
         kept = repo.kept(repo.state)
-        choice = sorted(kept)
+        choice = sorted(d for d in kept if not repo.is_protected(None, d))
         if not choice:
             return
         digest = self.rng.choice(choice)
@@ -347,7 +355,7 @@ class Writer:
     def check(self, server, may_lose_uploads=False):
         """Problems of what is there now. Uploads are looked at first, as they rest for the shortest time,
         and gone on with last: until a repository is settled its state is two."""
-        self.client = server.client(timeout=60)
+        self.connect(server, 60)
         problems = []
         self.drop_old_sessions()
         try:
@@ -393,12 +401,16 @@ class Writer:
             return [str(error)]
         return []
 
-    def delete_everything(self, server):
-        """All that is left, by requests."""
-        self.client = server.client(timeout=60)
+    def cancel_sessions(self, server):
+        self.connect(server, 60)
         for session in self.sessions:
             self.client.cancel_upload(session.location)
         self.sessions = []
+        self.client.close()
+
+    def delete_everything(self, server):
+        """All that is left, by requests."""
+        self.connect(server, 60)
         for repo in self.repositories:
             for tag in self.client.tags(repo.name):
                 self.client.delete_manifest(repo.name, tag, 202)

@@ -4,8 +4,9 @@ what tests doubt.
 
   rows_and_files(data)   of a directory that no server has open: a list of problems
   left_over(data)        of a running one: what is not reclaimed yet, by table
+  content(data)          of either: bytes of content by what the rows say
 
-Both read a copy of the database, so that nothing a server would do at its next start (recovery, a
+The first reads a copy of the database, so that nothing a server would do at its next start (recovery, a
 checkpoint) is done for it.
 """
 import os
@@ -37,6 +38,8 @@ RULES = {
     "a manifest that nothing keeps is in no queue":
         "SELECT m.id, hex(m.digest) FROM manifest m WHERE m.due_at IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM tag WHERE manifest_id = m.id)"
+        " AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.digest = m.digest AND (h.repo = '' OR h.repo ="
+        "  (SELECT name FROM repository WHERE id = m.repo_id)))"
         " AND NOT EXISTS (SELECT 1 FROM manifest_child c JOIN manifest p ON p.id = c.manifest_id"
         "  WHERE c.repo_id = m.repo_id AND c.digest = m.digest)"
         " AND NOT EXISTS (SELECT 1 FROM manifest s WHERE s.repo_id = m.repo_id AND s.digest = m.subject)",
@@ -113,11 +116,37 @@ def rows_and_files(data):
     return problems
 
 
+def open_receipts(data):
+    """How many are not carried out to their end, of a directory that no server has open."""
+    with Copy(data) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'receipt'").fetchone():
+            return 0
+        return db.execute("SELECT count(*) FROM receipt WHERE state = 'open'").fetchone()[0]
+
+
 def _count_rows(data):
     """Read only and beside the server: a copy of a database that is written to would be torn."""
     db = sqlite3.connect(f"file:{os.path.join(data, 'ebb.db')}?mode=ro", uri=True, timeout=10)
     try:
         return {t: db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in TABLES}
+    finally:
+        db.close()
+
+
+def content(data):
+    """Bytes by what the rows say, of a running server as well: blobs (each once), those of them in rows
+    (inline), payloads, names to be removed, uploads; `open`: name to size of files that are no blobs."""
+    db = sqlite3.connect(f"file:{os.path.join(data, 'ebb.db')}?mode=ro", uri=True, timeout=10)
+    one = lambda query: db.execute(query).fetchone()[0]  # noqa: E731
+    try:
+        db.execute("BEGIN")
+        return {"blobs": one("SELECT coalesce(sum(size), 0) FROM blob"),
+                "inline": one("SELECT coalesce(sum(size), 0) FROM blob WHERE name IS NULL"),
+                "payloads": one("SELECT coalesce(sum(length(payload)), 0) FROM manifest"),
+                "doomed": one("SELECT coalesce(sum(size), 0) FROM doomed"),
+                "uploads": one("SELECT coalesce(sum(size), 0) FROM upload"),
+                "open": {n: s for n, s in db.execute("SELECT id, CASE WHEN data IS NULL THEN size ELSE 0 END FROM upload"
+                                                     " UNION ALL SELECT name, 0 FROM doomed")}}
     finally:
         db.close()
 

@@ -9,12 +9,16 @@
   many       the same by 16 clients at once, who meet in the last megabytes
   neighbour  another program takes every byte for a while: what is refused is refused clearly, pulls go
              on, and afterwards all is as it was
+  space_back_in_a_minute
+             no byte is free, neither for pushes nor for others; a person deletes with `ebb` what is largest,
+             knows before how much it frees, and has it back, and pushing works, within a minute
   inodes     no file can be made any more, although there is room
   readonly   the file system turns read-only (as after an error of the disk) and back
   dead       the file system is shut down: every access fails. Answers are clear, nothing hangs; after a
              restart on the repaired one everything acknowledged is there
 """
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -41,6 +45,7 @@ class Case:
         self.images = {}  # tag -> Manifest, acknowledged and not deleted
         self.serial = 0
         self.lock = threading.Lock()
+        self.settings = SETTINGS
 
     def __enter__(self):
         self.temporary = tempfile.TemporaryDirectory(prefix="ebb-full-")
@@ -49,7 +54,7 @@ class Case:
 
     def on(self, disk):
         self.disk = disk
-        self.server = Server(self.folder, self.binary, SETTINGS, data=os.path.join(disk.path, "data"))
+        self.server = Server(self.folder, self.binary, self.settings, data=os.path.join(disk.path, "data"))
         self.server.start()
         self.client = self.server.client(timeout=PATIENCE)
 
@@ -223,6 +228,52 @@ def neighbour(case, size_mib):
     case.finish()
 
 
+def tell(case, *words, wanted=0):
+    """What `ebb` says to somebody without a terminal, as JSON."""
+    done = subprocess.run([case.server.binary, *words, "-o", "json"], stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=PATIENCE, check=False, text=True,
+                          env={**os.environ, "EBB_SERVER": f"http://127.0.0.1:{case.server.port}"})
+    case.check(done.returncode == wanted, f"ebb {' '.join(words)}: status {done.returncode} {done.stderr.strip()[:300]}")
+    return json.loads(done.stdout) if done.stdout else {}
+
+
+def space_back_in_a_minute(case, size_mib):
+    case.settings = [s for s in SETTINGS if not s.startswith(("reclaim.grace", "reclaim.lease"))] + ["reclaim.grace=24h"]
+    case.on(Disk(case.folder, "ext4", size_mib))
+    refusal = case.fill(case.client, 1_000_000)
+    case.check(refusal and case.clear(refusal, (507,)), f"full: refused with {refusal}")
+    path = case.disk.fill()
+    case.check(case.disk.free() == 0, "no byte is free")
+    began = time.monotonic()
+    tags = sorted(case.images, key=lambda t: int(t[1:]))
+    victims, left = tags[:len(tags) // 2], tags[len(tags) // 2:]
+    refs = [f"{REPO}:{t}" for t in victims]
+    plan = tell(case, "rm", "--now", "--dry-run", *refs)
+    freed = plan.get("bytes_freed", 0)
+    case.check(plan.get("receipt", 0) is None and freed > len(victims) * 2_000_000, f"the preview says {freed} bytes")
+    done = tell(case, "rm", "--now", "--yes", "--bytes", str(freed), "--confirm-tags", str(len(victims)), *refs)
+    case.check(done.get("bytes_freed") == freed and done.get("tags") == len(victims), f"it went: {done}")
+    try:
+        wait_for(lambda: case.disk.free() >= freed * 0.95, "the space", 60)
+    except AssertionError:
+        pass
+    seconds = time.monotonic() - began
+    case.check(case.disk.free() >= freed * 0.95 and seconds < 60, f"{case.disk.free()} of {freed} bytes are free after {seconds:.1f} s")
+    case.images = {t: case.images[t] for t in left}
+    case.push_again(1_000_000)
+    case.check(time.monotonic() - began < 60, f"pushing works after {time.monotonic() - began:.1f} s")
+    gone = [t for t in victims if case.client.get_manifest(REPO, t) is not None]
+    case.check(not gone, f"what was deleted is gone: {gone or 'yes'}")
+    case.pull_all("after it")
+    os.unlink(path)
+    tell(case, "receipts", "verify")
+    plan = tell(case, "rm", "--now", "--dry-run", "--repository", REPO)
+    tell(case, "rm", "--now", "--yes", "--bytes", str(plan.get("bytes_freed")), "--confirm-tags", str(plan.get("tags")),
+         "--repository", REPO)
+    case.images = {}
+    case.finish()
+
+
 def inodes(case, size_mib):
     case.on(Disk(case.folder, "ext4", size_mib, inodes=400))
     refusal = case.fill(case.client, 5_000)
@@ -279,7 +330,7 @@ def dead(case, size_mib):
     case.finish()
 
 
-CASES = {f.__name__: f for f in (pushes, many, neighbour, inodes, readonly, dead)}
+CASES = {f.__name__: f for f in (pushes, many, neighbour, space_back_in_a_minute, inodes, readonly, dead)}
 
 
 def main():

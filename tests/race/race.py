@@ -7,6 +7,10 @@
   2. What was promised stays: when every blob of a manifest was acknowledged (201, HEAD 200, mount
      201) less than nine tenths of a lease ago, pushing the manifest succeeds, whatever was deleted or
      reclaimed meanwhile. Blobs are deleted by their digest in a repository of their own only.
+  3. What a plan took and nobody else touched comes back whole by its undo, until the grace ends,
+     whatever was deleted or reclaimed around it; and what went without a grace is gone at once.
+
+Deletes come by digest, by tag, and by plans of one thing and of hundreds; undos run against all of it.
 
     race.py [--seconds N] [--seed S] [--ebb PATH] [--grace S] [--lease S]
 
@@ -25,6 +29,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 from registry import (Broken, Count, Gone, Refused, Server, ebb_binary, make_image, make_index,  # noqa: E402
                       sha256)
+from engine import Chain, Engine, account  # noqa: E402
 from store import rows_and_files, wait_empty  # noqa: E402
 
 REPOSITORIES = ["race/a", "race/b", "race/c"]
@@ -40,6 +45,10 @@ def blob_repository(number):
 
 def keeper_repository(number):
     return f"race/keep{number}"
+
+
+def taker_repository(number):
+    return f"race/take{number}"
 
 
 class Race:
@@ -310,9 +319,146 @@ class Reader(Actor):
         self.race.add("pull of what was deleted meanwhile")
 
 
+class Planner(Actor):
+    """Plans and applies in the busy repositories, and undoes what comes to hand, its own or not."""
+
+    def __init__(self, race, number):
+        super().__init__(race, number)
+        self.engine = Engine(self.client)
+        self.receipts = []
+
+    def step(self):
+        if self.receipts and self.rng.random() < 0.5:
+            self.undo()
+        else:
+            self.delete()
+        self.pause(0.15)
+
+    def selector(self, repo):
+        tag = self.rng.choice(TAGS)
+        return self.rng.choice([{"tag": f"{repo}:{tag}"}, {"image": f"{repo}:{tag}"},
+                                {"rule": {"repositories": repo, "tags": self.rng.choice(["one|two", "t.*", ".*"])}},
+                                {"rule": {"repositories": "race/?", "tags": ".*", "keep": 1}}])
+
+    def delete(self):
+        try:
+            plan = self.engine.plan([self.selector(self.rng.choice(REPOSITORIES))], reason=f"{self.number}")
+        except Refused as error:
+            if error.status != 404:
+                raise
+            return
+        self.pause(self.rng.choice([0, 0, 0.3]))
+        receipt = self.engine.sealed(self.engine.apply(plan))
+        if receipt["items"] != plan["items"]:
+            self.race.problem(f"plan {plan['plan']} had {plan['items']} items, its receipt {receipt}")
+        for item in self.engine.items(receipt):
+            if not item["skipped"] and item["kind"] == "manifest" and item["role"] == "selected":
+                self.receipts = [*self.receipts[-5:], receipt["receipt"]]
+        self.race.add("plan applied")
+
+    def undo(self):
+        number = self.rng.choice(self.receipts)
+        options = {"force": True} if self.rng.random() < 0.3 else {}
+        answer = self.client.request("POST", f"/api/ebb/v1/receipts/{number}/undo", json.dumps(options).encode(),
+                                     {"Content-Type": "application/json"})
+        if answer.status in (200, 202):
+            receipt = self.engine.sealed(answer.json())
+            self.race.add("undone with skips" if receipt["skipped"] else "undone")
+        elif answer.status == 410:
+            self.receipts.remove(number)
+            self.race.add("undo after the grace")
+        elif answer.status != 409:
+            raise Refused(f"undo of {number}", answer)
+
+
+class Taker(Actor):
+    """In a repository of its own, of content that the others share: deletes, waits through most of the
+    grace, undoes, compares; then deletes without a grace. One in four is hundreds of tags."""
+
+    def step(self):
+        race, repo, engine = self.race, taker_repository(self.number), Engine(self.client)
+        self.serial += 1
+        blobs = self.rng.sample(race.blobs, 3)
+        note = {"by": f"{self.number} {self.serial}"}
+        image = self.client.push_image(repo, blobs[0], blobs[1:], "image", annotations=note)
+        child = self.client.push_image(repo, b'{"n":%d,"by":%d}' % (self.serial, self.number), blobs[:2])
+        index = make_index([image, child], note)
+        self.client.push_manifest(repo, index, "index")
+        signature = self.client.push_image(repo, b"{}", [b"sig %d" % self.serial], subject=index, artifact_type="application/vnd.test.sig")
+        tags = {"image": image.digest, "index": index.digest}
+        for i in range(300 if self.rng.random() < 0.25 else 2):
+            self.client.push_manifest(repo, image, f"more{i}")
+            tags[f"more{i}"] = image.digest
+        before = self.look(repo, tags, [image, child, index, signature])
+        select = self.rng.choice([{"repository": repo}, {"rule": {"repositories": repo, "tags": ".*"}}])
+        began = time.monotonic()
+        plan = engine.plan([select], reason="taken")
+        receipt = engine.sealed(engine.apply(plan))
+        if receipt["skipped"] or receipt["tags"] != len(tags):
+            race.problem(f"{repo}: {receipt}")
+        if self.client.tags(repo):
+            race.problem(f"{repo}: has tags after all were deleted")
+        race.stop.wait(self.rng.choice([0.02, race.grace * 0.5, race.grace * 0.8]))
+        if time.monotonic() - began > race.grace - SAFETY:
+            race.add("too late to undo")
+            return
+        undo = engine.sealed(engine.undo(receipt["receipt"]))
+        if undo["skipped"]:
+            race.problem(f"{repo}: undo skipped {[i for i in engine.items(undo) if i['skipped']][:3]}")
+        after = self.look(repo, tags, [image, child, index, signature])
+        if after != before:
+            race.problem(f"{repo}: not as before after an undo: {[k for k in before if before[k] != after.get(k)][:3]}")
+        race.add("taken and undone")
+        self.at_once(repo, engine, child)
+
+    def look(self, repo, tags, manifests):
+        """What each visible answer says."""
+        found = {t: self.client.head_manifest(repo, t) for t in tags}
+        for manifest in manifests:
+            found[manifest.digest] = self.client.get_manifest(repo, manifest.digest)
+            found["referrers of " + manifest.digest] = sorted(self.client.referrers(repo, manifest.digest))
+        if self.client.pull(repo, "index") is None:
+            self.race.problem(f"{repo}: the index is not there")
+        found["list"] = sorted(self.client.tags(repo))
+        return found
+
+    def at_once(self, repo, engine, child):
+        plan = engine.plan([{"repository": repo}], now=True)
+        engine.sealed(engine.apply(plan))
+        own = child.blobs[0]  # a config that nobody shares
+        end = time.monotonic() + 20
+        while self.client.get_blob(repo, own) is not None:  # HEAD would promise it
+            if time.monotonic() > end:
+                self.race.problem(f"{repo}: {own} is there 20 s after a delete without a grace")
+                return
+            time.sleep(0.05)
+        self.race.add("gone at once")
+
+
+class Switcher(Actor):
+    """Pauses and resumes reclaim, and looks at what others change."""
+
+    def step(self):
+        engine = Engine(self.client)
+        way = self.rng.random()
+        if way < 0.2:
+            engine.call(200, "POST", "/reclaim/pause")
+            self.pause(0.2)
+            engine.resume()
+        elif way < 0.6:
+            engine.call(202, "POST", "/reclaim/run")
+        else:
+            usage = engine.usage()
+            if min(usage.values()) < 0:
+                self.race.problem(f"usage {usage}")
+        if self.rng.random() < 0.1 and not engine.call(200, "GET", "/receipts/verify?from=1")["ok"]:
+            self.race.problem("receipts do not verify")
+        self.pause(0.3)
+
+
 def delete_everything(server):
     client = server.client()
-    for repo in REPOSITORIES + [keeper_repository(n) for n in range(30)]:
+    for repo in REPOSITORIES + [f(n) for n in range(30) for f in (keeper_repository, taker_repository)]:
         for tag in client.tags(repo):
             digest = client.head_manifest(repo, tag)
             if digest:
@@ -325,6 +471,7 @@ def delete_everything(server):
 def run(o, seed, count, server):
     race = Race(server, o.lease, o.grace, seed)
     cast = [Pusher] * 4 + [IndexPusher] * 2 + [Tagger] * 2 + [Deleter] * 3 + [BlobDeleter] * BLOB_DELETERS + [Reader] * 3 + [Keeper] * 4
+    cast += [Planner] * 2 + [Taker] * 2 + [Switcher]
     actors = [kind(race, i) for i, kind in enumerate(cast)]
     for actor in actors:
         actor.start()
@@ -341,7 +488,7 @@ def run(o, seed, count, server):
     if not race.problems:
         count.passed += sum(race.numbers.values())
     for what in ("pull", "image pushed", "index pushed", "retag pushed", "HEAD 200", "mount 201", "delete 202", "kept beside one that went",
-                 "image after a HEAD while in use pushed"):
+                 "image after a HEAD while in use pushed", "plan applied", "undone", "taken and undone", "gone at once"):
         count.check(race.numbers.get(what, 0) > 0, f"happened at all: {what}")
 
 
@@ -361,6 +508,9 @@ def main():
     try:
         server.start()
         run(o, seed, count, server)
+        engine = Engine(server.client())
+        problems = Chain().verify(engine) + account(server, engine)
+        count.check(not problems, f"receipts verify, and the accounting is what files and rows hold: {problems[:3] or 'yes'}")
         delete_everything(server)
         left = wait_empty(server.data, o.grace + 3 * o.lease + 30)
         count.check(not left, f"everything deleted is reclaimed: {left or 'nothing is left'}")

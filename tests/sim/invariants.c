@@ -2,6 +2,7 @@
 #include "invariants.h"
 
 #include "base/mem.h"
+#include "meta/usage.h"
 
 #define KEY_SIZE 80 /* of any digest's key or name in the store */
 
@@ -17,7 +18,7 @@ struct row {
     struct key key, other; /* digest or name; subject */
 };
 
-enum table { REPOS, BLOBS, LINKS, MANIFESTS, USES, CHILDREN, TAGS, UPLOADS, DOOMED, TABLES };
+enum table { REPOS, BLOBS, LINKS, MANIFESTS, USES, CHILDREN, TAGS, UPLOADS, DOOMED, HELD, TABLES };
 
 struct rows {
     struct row *at;
@@ -70,6 +71,9 @@ static const char *const queries[TABLES] = {
     [TAGS] = "SELECT 0, repo_id, 0, manifest_id, 0, 0, NULL, 0, 0, name, NULL FROM tag",
     [UPLOADS] = "SELECT 0, 0, 0, 0, 0, due_at, NULL, size, data IS NOT NULL, id, NULL FROM upload",
     [DOOMED] = "SELECT 0, 0, 0, 0, 0, 0, NULL, size, 0, name, NULL FROM doomed",
+    [HELD] = "SELECT m.id, m.repo_id, 0, 0, 0, 0, NULL, 0, 0, NULL, NULL FROM manifest m"
+             " JOIN repository r ON r.id = m.repo_id JOIN hold h ON h.digest = m.digest"
+             " WHERE (h.repo = '' OR h.repo = r.name) AND m.receipt_id IS NULL",
 };
 
 static enum st add_row(struct rows *to, const struct db_rows *from, struct err *err)
@@ -143,7 +147,7 @@ static struct row *manifest_of(struct check *c, int64_t repo, const struct key *
 
 /* ---- what must hold ------------------------------------------------------------------------- */
 
-/* Reachable from a tag, downwards only, until nothing new is found. */
+/* Reachable from a tag or a hold, downwards only, until nothing new is found. */
 static void mark_kept(struct check *c)
 {
     bool more = false;
@@ -152,6 +156,11 @@ static void mark_kept(struct check *c)
         struct row *m = by_id(c, MANIFESTS, t->manifest);
         if (m != NULL)
             m->kept = more = true;
+    }
+    EACH(c, HELD, h)
+    {
+        by_id(c, MANIFESTS, h->id)->kept = true;
+        more = true;
     }
     while (more) {
         more = false;
@@ -231,8 +240,13 @@ static enum st check_blobs(struct check *c)
     {
         if (by_id(c, BLOBS, l->blob) == NULL || by_id(c, REPOS, l->repo) == NULL)
             return wrong(c, "a link to nothing", l->repo, l->blob);
-        if (!l->has_due && (!l->live || !kept_use(c, l)))
-            return wrong(c, "a link that no kept manifest uses is not due", l->repo, l->blob);
+        if (l->has_due == kept_use(c, l))
+            return wrong(c,
+                         l->has_due ? "a used link is due"
+                                    : "a link that no kept manifest uses is not due",
+                         l->repo, l->blob);
+        if (!l->has_due && !l->live)
+            return wrong(c, "a used link is in the trash", l->repo, l->blob);
         if (l->has_due && l->live && l->due < l->lease)
             return wrong(c, "a link is due before its lease ends", l->repo, l->blob);
     }
@@ -297,6 +311,92 @@ static enum st check_store(struct check *c, struct blob_store *store)
     return ST_OK;
 }
 
+/* ---- counters (invariant 7) ------------------------------------------------------------------ */
+
+/* Each finds rows that count wrong. */
+static const struct {
+    const char *what;
+    const char *sql;
+} counters[] = {
+    { "a link counts its manifests wrong",
+      "SELECT l.repo_id, l.blob_id FROM repo_blob l WHERE"
+      " kept <> (SELECT count(*) FROM manifest_blob u JOIN manifest m ON m.id = u.manifest_id"
+      "  WHERE u.blob_id = l.blob_id AND m.repo_id = l.repo_id AND m.due_at IS NULL)"
+      " OR loose <> (SELECT count(*) FROM manifest_blob u JOIN manifest m ON m.id = u.manifest_id"
+      "  WHERE u.blob_id = l.blob_id AND m.repo_id = l.repo_id AND m.due_at IS NOT NULL"
+      "  AND m.receipt_id IS NULL)"
+      " OR trash <> (SELECT count(*) FROM manifest_blob u JOIN manifest m ON m.id = u.manifest_id"
+      "  WHERE u.blob_id = l.blob_id AND m.repo_id = l.repo_id AND m.receipt_id IS NOT NULL)" },
+    { "a link has another size than its blob",
+      "SELECT l.repo_id, l.blob_id FROM repo_blob l JOIN blob b ON b.id = l.blob_id"
+      " WHERE b.size <> l.size" },
+    { "a link is wrong about being shared",
+      "SELECT repo_id, blob_id FROM repo_blob l WHERE shared <> ((SELECT count(*) FROM repo_blob o"
+      " WHERE o.blob_id = l.blob_id) > 1)" },
+    { "a repository counts its tags wrong",
+      "SELECT id, tags FROM repository r WHERE tags <> (SELECT count(*) FROM tag"
+      " WHERE repo_id = r.id)" },
+    { "a repository counts its manifests wrong",
+      "SELECT id, manifests FROM repository r WHERE manifests <> (SELECT count(*) FROM manifest"
+      " WHERE repo_id = r.id AND receipt_id IS NULL)" },
+    { "a repository counts used bytes wrong",
+      "SELECT id, used_alone FROM repository r WHERE used_alone <>"
+      " (SELECT total(size) FROM repo_blob WHERE repo_id = r.id AND due_at IS NULL AND shared = 0)"
+      " + (SELECT total(size) FROM manifest WHERE repo_id = r.id AND due_at IS NULL)"
+      " OR used_shared <> (SELECT total(size) FROM repo_blob WHERE repo_id = r.id"
+      "  AND due_at IS NULL AND shared = 1)" },
+    { "a repository counts bytes in the trash wrong",
+      "SELECT id, trash_alone FROM repository r WHERE trash_alone <>"
+      " (SELECT total(size) FROM repo_blob WHERE repo_id = r.id AND due_at IS NOT NULL"
+      "  AND (trash > 0 OR receipt_id IS NOT NULL) AND shared = 0)"
+      " + (SELECT total(size) FROM manifest WHERE repo_id = r.id AND receipt_id IS NOT NULL)"
+      " OR trash_shared <> (SELECT total(size) FROM repo_blob WHERE repo_id = r.id"
+      "  AND due_at IS NOT NULL AND (trash > 0 OR receipt_id IS NOT NULL) AND shared = 1)" },
+    { "a repository's bytes do not add up",
+      "SELECT id, pending_alone FROM repository r WHERE"
+      " used_alone + trash_alone + pending_alone + used_shared + trash_shared + pending_shared <>"
+      " (SELECT total(size) FROM repo_blob WHERE repo_id = r.id)"
+      " + (SELECT total(size) FROM manifest WHERE repo_id = r.id)"
+      " OR pending_shared <> (SELECT total(size) FROM repo_blob WHERE repo_id = r.id"
+      "  AND due_at IS NOT NULL AND trash = 0 AND receipt_id IS NULL AND shared = 1)" },
+};
+
+static enum st count_all(struct db_tx *tx, struct err *err)
+{
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    struct usage u = { 0 };
+    enum st st = usage_of_prefix(tx, STR(""), &u, err);
+    if (st == ST_OK)
+        st = db_one(tx, &rows,
+                    "SELECT (SELECT total(size) FROM blob) + (SELECT total(size) FROM manifest)"
+                    " + (SELECT total(size) FROM upload) + (SELECT total(size) FROM doomed)",
+                    DB_NO_ARGS, err);
+    if (st != ST_OK)
+        return st;
+    uint64_t sum = u.unique + u.shared + u.trash + u.pending + u.uploads;
+    if (sum != (uint64_t)db_int(&rows, 0))
+        return err_set(err, ST_BUG, "invariant broken: %llu bytes counted, %lld are there",
+                       (unsigned long long)sum, (long long)db_int(&rows, 0));
+    return ST_OK;
+}
+
+static enum st check_counters(struct db_tx *tx, void *ctx, struct err *err)
+{
+    (void)ctx;
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        AUTO(db_rows_close) struct db_rows rows = { 0 };
+        enum st st = db_select(tx, &rows, counters[i].sql, DB_NO_ARGS, err);
+        if (st == ST_OK)
+            st = db_next(&rows, err);
+        if (st == ST_OK)
+            return err_set(err, ST_BUG, "invariant broken: %s (%lld, %lld)", counters[i].what,
+                           (long long)db_int(&rows, 0), (long long)db_int(&rows, 1));
+        if (st != ST_END)
+            return st;
+    }
+    return count_all(tx, err);
+}
+
 enum st check_invariants(struct db *db, struct blob_store *store, bool sparse, int64_t now,
                          struct err *err)
 {
@@ -310,6 +410,8 @@ enum st check_invariants(struct db *db, struct blob_store *store, bool sparse, i
         st = check_blobs(&c);
     if (st == ST_OK)
         st = check_store(&c, store);
+    if (st == ST_OK)
+        st = db_read(db, check_counters, NULL, err);
     for (size_t i = 0; i < TABLES; i++)
         mem_free(c.t[i].at);
     return st;

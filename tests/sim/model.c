@@ -3,7 +3,10 @@
 
 #include "base/rng.h"
 
-#define EACH(i, n) for (int i = 0; i < (n); i++)
+#define LONG_TAG "t5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+const char *const repo_names[REPOS] = { "r0", "r1", "r2" };
+const char *const tag_names[TAGS] = { "t0", "t1", "t2", "t3", "t4", LONG_TAG };
 
 /* Whether going up from `from` (to indexes and the subject) meets `to`. */
 static bool is_above(const struct universe *u, int to, int from, bool visited[static MANIFESTS])
@@ -38,14 +41,17 @@ void universe_make(struct universe *u, uint64_t *rng)
     u->subject[i] = -1;
     EACH(b, BLOBS)
     {
-        (void)snprintf(u->texts[b], sizeof(u->texts[b]), "blob %d", b);
+        int size = 3 + (3 << b); /* so that sums tell which */
+        (void)snprintf(u->texts[b], sizeof(u->texts[b]), "blob %d %0*d", b, MAX(size - 7, 0), 0);
+        u->texts[b][size] = '\0';
+        u->sizes[b] = strlen(u->texts[b]);
         digest_of(b % 4 == 3 ? DIGEST_SHA512 : DIGEST_SHA256, str_of(u->texts[b]), &u->blobs[b]);
     }
     EACH(i, MANIFESTS)
     {
         struct made *made = &u->manifests[i];
-        char name[32];
-        (void)snprintf(name, sizeof(name), "manifest %d", i);
+        char name[48];
+        (void)snprintf(name, sizeof(name), "manifest %d %0*d", i, 1 + i, 0);
         bool is_index = i > 2 && rng_next(rng) % 3 == 0;
         is_index ? made_index(made, name) : made_image(made, name);
         EACH(k, 1 + (int)(rng_next(rng) % 3))
@@ -61,6 +67,7 @@ void universe_make(struct universe *u, uint64_t *rng)
                 made_add_blob(made, &u->blobs[part], foreign);
             }
         }
+        u->payloads[i] = strlen(made->name);
         if (i > 0 && rng_next(rng) % 3 == 0)
             u->subject[i] = (int)(rng_next(rng) % (uint64_t)i);
         if (is_cyclic(u))
@@ -83,9 +90,15 @@ void model_init(struct model *m, const struct universe *u, const struct world *w
     m->tags[r][t] = -1;
 }
 
+bool model_wrong(struct model *m, const char *what, int r, int i)
+{
+    (void)snprintf(m->why, sizeof(m->why), "%s: %d in r%d", what, i, r);
+    return false;
+}
+
 /* ---- reaching -------------------------------------------------------------------------------- */
 
-static bool has_tag(const struct model *m, int r, int i)
+bool model_has_tag(const struct model *m, int r, int i)
 {
     EACH(t, TAGS)
     if (m->tags[r][t] == i)
@@ -97,7 +110,7 @@ bool model_is_kept(const struct model *m, int r, int i)
 {
     if (!m->manifests[r][i].visible)
         return false;
-    if (has_tag(m, r, i))
+    if (model_has_tag(m, r, i) || model_has_hold(m, r, false, i))
         return true;
     EACH(p, MANIFESTS)
     if (m->u->child[p][i] && model_is_kept(m, r, p))
@@ -105,7 +118,7 @@ bool model_is_kept(const struct model *m, int r, int i)
     return m->u->subject[i] >= 0 && model_is_kept(m, r, m->u->subject[i]);
 }
 
-static bool has_live_index(const struct model *m, int r, int i)
+bool model_has_live_index(const struct model *m, int r, int i)
 {
     EACH(p, MANIFESTS)
     if (m->u->child[p][i] && m->manifests[r][p].visible)
@@ -113,10 +126,21 @@ static bool has_live_index(const struct model *m, int r, int i)
     return false;
 }
 
-static bool is_used(const struct model *m, int r, int b)
+bool model_is_used(const struct model *m, int r, int b)
 {
     EACH(i, MANIFESTS)
     if (m->manifests[r][i].visible && m->uses[r][i][b])
+        return true;
+    return false;
+}
+
+bool model_has_repo(const struct model *m, int r)
+{
+    EACH(i, MANIFESTS)
+    if (m->manifests[r][i].row)
+        return true;
+    EACH(b, BLOBS)
+    if (m->blobs[r][b].row)
         return true;
     return false;
 }
@@ -130,16 +154,22 @@ enum st model_get_blob(const struct model *m, int r, int b)
     return m->damaged[b] ? ST_DAMAGED : ST_OK;
 }
 
-enum st model_mount(const struct model *m, int from, int b)
+enum st model_mount(const struct model *m, int repo, int from, int b)
 {
+    if (model_is_read_only(m, repo))
+        return ST_DENIED;
     EACH(r, REPOS)
     if ((from < 0 || from == r) && model_get_blob(m, r, b) == ST_OK)
         return ST_OK;
     return ST_NOT_FOUND;
 }
 
-enum st model_push(const struct model *m, int r, int i)
+enum st model_push(const struct model *m, int r, int i, int tag)
 {
+    if (model_is_read_only(m, r))
+        return ST_DENIED;
+    if (tag >= 0 && m->tags[r][tag] >= 0 && m->tags[r][tag] != i && model_is_immutable(m, r, tag))
+        return ST_DENIED;
     if (m->manifests[r][i].visible)
         return ST_OK;
     EACH(b, BLOBS)
@@ -151,18 +181,30 @@ enum st model_push(const struct model *m, int r, int i)
     return ST_OK;
 }
 
-enum st model_delete_manifest(const struct model *m, int r, int i)
+enum st model_untag(const struct model *m, int r, int tag, int64_t now)
+{
+    if (m->tags[r][tag] < 0)
+        return ST_NOT_FOUND;
+    return model_may_delete_tag(m, r, tag, now) ? ST_OK : ST_DENIED;
+}
+
+enum st model_delete_manifest(const struct model *m, int r, int i, int64_t now)
 {
     if (!m->manifests[r][i].visible)
         return ST_NOT_FOUND;
-    return has_live_index(m, r, i) ? ST_DENIED : ST_OK;
+    if (model_has_live_index(m, r, i) || !model_may_delete_manifest(m, r, i, now))
+        return ST_DENIED;
+    EACH(t, TAGS)
+    if (m->tags[r][t] == i && !model_may_delete_tag(m, r, t, now))
+        return ST_DENIED;
+    return ST_OK;
 }
 
-enum st model_delete_blob(const struct model *m, int r, int b)
+enum st model_delete_blob(const struct model *m, int r, int b, int64_t now)
 {
     if (!m->blobs[r][b].visible)
         return ST_NOT_FOUND;
-    return is_used(m, r, b) ? ST_DENIED : ST_OK;
+    return model_is_used(m, r, b) || !model_may_delete_blob(m, r, b, now) ? ST_DENIED : ST_OK;
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -177,41 +219,43 @@ static int64_t whole(const struct model *m, int64_t now)
     return now + MAX(m->lease, m->grace);
 }
 
-/* Between these two calls something is let go: it and its blobs stay for a grace. */
-struct kept_before {
-    bool kept[MANIFESTS];
-    bool visible[MANIFESTS];
-};
-
-static struct kept_before note_kept(const struct model *m, int r)
+void model_note_kept(const struct model *m, struct kept_before *before)
 {
-    struct kept_before before;
+    EACH(r, REPOS)
     EACH(i, MANIFESTS)
     {
-        before.kept[i] = model_is_kept(m, r, i);
-        before.visible[i] = m->manifests[r][i].visible;
+        before->kept[r][i] = model_is_kept(m, r, i);
+        before->visible[r][i] = m->manifests[r][i].visible;
     }
-    return before;
 }
 
-static void let_go(struct model *m, int r, const struct kept_before *before, int64_t now)
+void model_let_go(struct model *m, const struct kept_before *before, bool cut, int64_t now)
 {
+    EACH(r, REPOS)
     EACH(i, MANIFESTS)
     {
-        bool gone = before->visible[i] && !m->manifests[r][i].visible;
-        if (!gone && (!before->kept[i] || model_is_kept(m, r, i)))
+        bool gone = before->visible[r][i] && !m->manifests[r][i].visible;
+        if (!gone && (!before->kept[r][i] || model_is_kept(m, r, i)))
             continue;
-        if (!gone)
+        if (!gone && cut)
+            m->manifests[r][i].promise = now;
+        else if (!gone)
             promise(&m->manifests[r][i], whole(m, now));
         EACH(b, BLOBS)
-        if (m->uses[r][i][b])
-            promise(&m->blobs[r][b], whole(m, now));
+        {
+            if (!m->uses[r][i][b])
+                continue;
+            if (cut)
+                m->blobs[r][b].promise = now;
+            else
+                promise(&m->blobs[r][b], whole(m, now));
+        }
     }
 }
 
 void model_linked(struct model *m, int r, int b, int64_t now)
 {
-    m->blobs[r][b].visible = true;
+    m->blobs[r][b].visible = m->blobs[r][b].row = true;
     promise(&m->blobs[r][b], whole(m, now));
 }
 
@@ -232,192 +276,45 @@ void model_head_manifest(struct model *m, int r, int i, int64_t now)
 
 void model_pushed(struct model *m, int r, int i, int tag, int64_t now)
 {
-    struct kept_before before = note_kept(m, r);
-    if (!m->manifests[r][i].visible)
+    struct kept_before before;
+    struct thing *t = &m->manifests[r][i];
+    model_note_kept(m, &before);
+    if (!t->visible)
         EACH(b, BLOBS)
     m->uses[r][i][b] = m->u->names_blob[i][b] && model_get_blob(m, r, b) == ST_OK;
-    m->manifests[r][i].visible = true;
-    promise(&m->manifests[r][i], whole(m, now));
-    if (tag >= 0)
+    t->visible = t->row = true;
+    t->pushed_at = now;
+    promise(t, whole(m, now));
+    if (tag >= 0) {
         m->tags[r][tag] = i;
-    let_go(m, r, &before, now);
+        m->tagged_at[r][tag] = now;
+    }
+    model_let_go(m, &before, false, now);
 }
 
 void model_untagged(struct model *m, int r, int tag, int64_t now)
 {
-    struct kept_before before = note_kept(m, r);
+    struct kept_before before;
+    model_note_kept(m, &before);
     m->tags[r][tag] = -1;
-    let_go(m, r, &before, now);
+    model_let_go(m, &before, false, now);
 }
 
-void model_manifest_deleted(struct model *m, int r, int i, int64_t now)
+void model_manifest_deleted(struct model *m, int r, int i, int64_t receipt, int64_t now)
 {
-    struct kept_before before = note_kept(m, r);
+    struct kept_before before;
+    model_note_kept(m, &before);
     EACH(t, TAGS)
     if (m->tags[r][t] == i)
         m->tags[r][t] = -1;
-    m->manifests[r][i] = (struct thing){ .trash_until = now + m->grace };
-    let_go(m, r, &before, now);
+    m->manifests[r][i] = (struct thing){ .row = true,
+                                         .trash_until = now + m->grace,
+                                         .receipt = receipt,
+                                         .pushed_at = m->manifests[r][i].pushed_at };
+    model_let_go(m, &before, false, now);
 }
 
 void model_blob_deleted(struct model *m, int r, int b, int64_t now)
 {
-    m->blobs[r][b] = (struct thing){ .trash_until = now + m->grace };
-}
-
-/* ---- comparing ------------------------------------------------------------------------------- */
-
-struct reading {
-    struct seen *s;
-    const struct universe *u;
-};
-
-/* Repositories are named "r0", "r1", ...; tags "t0", "t1", ... */
-static int number_of(str name)
-{
-    return name.ptr[1] - '0';
-}
-
-static int index_of(const struct digest *d, const struct universe *u, bool manifest)
-{
-    EACH(i, manifest ? MANIFESTS : BLOBS)
-    if (digest_eq(d, manifest ? &u->manifests[i].digest : &u->blobs[i]))
-        return i;
-    return -1;
-}
-
-static enum st read_things(struct db_tx *tx, struct reading *to, bool manifest, struct err *err)
-{
-    AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st st = db_select(
-        tx, &rows,
-        manifest ? "SELECT r.name, m.digest, m.receipt_id FROM manifest m"
-                   " JOIN repository r ON r.id = m.repo_id"
-                 : "SELECT r.name, b.digest, l.receipt_id FROM repo_blob l"
-                   " JOIN repository r ON r.id = l.repo_id JOIN blob b ON b.id = l.blob_id",
-        DB_NO_ARGS, err);
-    while (st == ST_OK && (st = db_next(&rows, err)) == ST_OK) {
-        struct digest d;
-        if ((st = digest_of_key(db_bytes(&rows, 1), &d, err)) != ST_OK)
-            break;
-        int r = number_of(db_text(&rows, 0));
-        int i = index_of(&d, to->u, manifest);
-        if (i < 0)
-            return err_set(err, ST_BUG, "a digest from nowhere");
-        (manifest ? to->s->manifest_rows[r] : to->s->link_rows[r])[i] = true;
-        (manifest ? to->s->manifests[r] : to->s->blobs[r])[i] = db_is_null(&rows, 2);
-    }
-    return st == ST_END ? ST_OK : st;
-}
-
-static enum st read_tags(struct db_tx *tx, struct reading *to, struct err *err)
-{
-    AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st st = db_select(tx, &rows,
-                           "SELECT r.name, t.name, m.digest FROM tag t"
-                           " JOIN repository r ON r.id = t.repo_id"
-                           " JOIN manifest m ON m.id = t.manifest_id",
-                           DB_NO_ARGS, err);
-    while (st == ST_OK && (st = db_next(&rows, err)) == ST_OK) {
-        struct digest d;
-        if ((st = digest_of_key(db_bytes(&rows, 2), &d, err)) != ST_OK)
-            break;
-        to->s->tags[number_of(db_text(&rows, 0))][number_of(db_text(&rows, 1))] =
-            index_of(&d, to->u, true);
-    }
-    return st == ST_END ? ST_OK : st;
-}
-
-static enum st read_seen(struct db_tx *tx, void *ctx, struct err *err)
-{
-    struct reading *to = ctx;
-    *to->s = (struct seen){ 0 };
-    EACH(r, REPOS)
-    EACH(t, TAGS)
-    to->s->tags[r][t] = -1;
-    enum st st = read_things(tx, to, true, err);
-    if (st == ST_OK)
-        st = read_things(tx, to, false, err);
-    return st == ST_OK ? read_tags(tx, to, err) : st;
-}
-
-bool seen_read(struct seen *s, const struct universe *u, struct world *w)
-{
-    struct reading to = { s, u };
-    return db_read(w->r.db, read_seen, &to, &w->err) == ST_OK;
-}
-
-static bool wrong(struct model *m, const char *what, int r, int i)
-{
-    (void)snprintf(m->why, sizeof(m->why), "%s: %d in r%d", what, i, r);
-    return false;
-}
-
-static bool compare_manifests(struct model *m, const struct seen *s, bool reclaimed, int64_t now)
-{
-    bool kept[REPOS][MANIFESTS];
-    EACH(r, REPOS)
-    EACH(i, MANIFESTS)
-    kept[r][i] = model_is_kept(m, r, i);
-    EACH(r, REPOS)
-    EACH(i, MANIFESTS)
-    {
-        struct thing *t = &m->manifests[r][i];
-        if (!t->visible && s->manifests[r][i])
-            return wrong(m, "a manifest shows that must not", r, i);
-        if (t->visible && !s->manifests[r][i]) {
-            if (!reclaimed || kept[r][i] || t->promise > now)
-                return wrong(m, "a manifest is gone that must not be", r, i);
-            *t = (struct thing){ 0 };
-        }
-        if (!t->visible && t->trash_until > now && !s->manifest_rows[r][i])
-            return wrong(m, "a manifest left the trash early", r, i);
-    }
-    EACH(r, REPOS) /* again, now that losses are known */
-    EACH(i, MANIFESTS)
-    if (!m->manifests[r][i].visible && has_live_index(m, r, i) && reclaimed && !m->sparse)
-        return wrong(m, "a live index's child is gone", r, i);
-    return true;
-}
-
-static bool compare_blobs(struct model *m, const struct seen *s, bool reclaimed, int64_t now)
-{
-    EACH(r, REPOS)
-    EACH(b, BLOBS)
-    {
-        struct thing *t = &m->blobs[r][b];
-        if (!t->visible && s->blobs[r][b])
-            return wrong(m, "a blob shows that must not", r, b);
-        if (t->visible && !s->blobs[r][b]) {
-            if (!reclaimed || is_used(m, r, b) || t->promise > now)
-                return wrong(m, "a blob is gone that must not be", r, b);
-            *t = (struct thing){ 0 };
-        }
-        if (!t->visible && t->trash_until > now && !s->link_rows[r][b])
-            return wrong(m, "a blob left the trash early", r, b);
-    }
-    return true;
-}
-
-bool model_compare(struct model *m, const struct seen *s, bool reclaimed, int64_t now)
-{
-    EACH(r, REPOS)
-    EACH(t, TAGS)
-    if (m->tags[r][t] != s->tags[r][t])
-        return wrong(m, "a tag names something else", r, t);
-    return compare_manifests(m, s, reclaimed, now) && compare_blobs(m, s, reclaimed, now);
-}
-
-bool model_is_settled(struct model *m, const struct seen *s)
-{
-    EACH(r, REPOS)
-    {
-        EACH(i, MANIFESTS)
-        if (s->manifest_rows[r][i] != model_is_kept(m, r, i))
-            return wrong(m, "a manifest is left", r, i);
-        EACH(b, BLOBS)
-        if (s->link_rows[r][b] != is_used(m, r, b))
-            return wrong(m, "a blob is left", r, b);
-    }
-    return true;
+    m->blobs[r][b] = (struct thing){ .row = true, .trash_until = now + m->grace };
 }

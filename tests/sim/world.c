@@ -4,10 +4,36 @@
 #include "base/clock.h"
 #include "meta/schema.h"
 
+#define PLAN_ITEMS_MAX 1000000
+
+/* The key that signs receipts lies beside the database; in memory it is another one after each
+ * opening. */
 static bool open_database(struct world *w, const char *path)
 {
+    char key[200];
+    (void)snprintf(key, sizeof(key), "%s.key", path);
     const struct db_options options = { .path = path, .no_sync = true, .readers_max = 2 };
-    return db_open(&options, schema_migrations, schema_migration_count, &w->r.db, &w->err) == ST_OK;
+    const struct deletion_options deletion = { .key_path = path[0] == '\0' ? NULL : key,
+                                               .max_percent = 50,
+                                               .plan_items_max = PLAN_ITEMS_MAX,
+                                               .plan_keep_ms = CLOCK_HOUR_MS,
+                                               .receipts_keep_ms = 365 * CLOCK_DAY_MS,
+                                               .no_thread = true };
+    if (db_open(&options, schema_migrations, schema_migration_count, &w->r.db, &w->err) != ST_OK)
+        return false;
+    if (deletion_open(&w->r, &deletion, &w->d, &w->err) == ST_OK)
+        return true;
+    db_close(w->r.db);
+    w->r.db = NULL;
+    return false;
+}
+
+static void close_database(struct world *w)
+{
+    deletion_close(w->d);
+    db_close(w->r.db);
+    w->d = NULL;
+    w->r.db = NULL;
 }
 
 bool world_open(struct world *w, const char *path)
@@ -23,7 +49,7 @@ bool world_open(struct world *w, const char *path)
     if (!open_database(w, path))
         return false;
     if (blob_mem_new(&w->mem, &w->err) != ST_OK) {
-        db_close(w->r.db);
+        close_database(w);
         return false;
     }
     w->r.store = w->mem;
@@ -32,15 +58,14 @@ bool world_open(struct world *w, const char *path)
 
 void world_close(struct world *w)
 {
-    db_close(w->r.db);
+    close_database(w);
     blob_store_free(w->mem);
 }
 
 bool world_crash(struct world *w, const char *path, uint64_t *rng)
 {
     blob_mem_crash(w->mem, rng);
-    db_close(w->r.db);
-    w->r.db = NULL;
+    close_database(w);
     return open_database(w, path);
 }
 
@@ -158,29 +183,45 @@ enum st world_push(struct world *w, const char *repo, const struct made *m, cons
     return registry_push_manifest(&w->r, &in, w->now, &missing, &w->err);
 }
 
-static enum st delete (struct world *w, struct deletion_order *order) {
-    struct deletion_result result = { 0 }; bool known = false; order->door = STR("test");
-    order->actor = STR("tester");
-    order->peer = STR("127.0.0.1");
-    return deletion_apply(&w->r, order, w->now, &result, &known, &w->err);
+static enum st order(struct world *w, struct deletion_order *order)
+{
+    struct deletion_result result = { 0 };
+    bool known = false;
+    order->by = (struct deletion_by){ .door = STR("test"),
+                                      .actor = STR("tester"),
+                                      .peer = STR("127.0.0.1") };
+    return deletion_apply(w->d, order, w->now, &result, &known, &w->err);
 }
 
 enum st world_delete_tag(struct world *w, const char *repo, const char *tag)
 {
-    return delete (w, &(struct deletion_order){
-                          .kind = DELETION_TAG, .repo = str_of(repo), .tag = str_of(tag) });
+    return order(w, &(struct deletion_order){
+                        .kind = DELETION_TAG, .repo = str_of(repo), .tag = str_of(tag) });
 }
 
 enum st world_delete_manifest(struct world *w, const char *repo, const struct digest *d)
 {
-    return delete (w, &(struct deletion_order){
-                          .kind = DELETION_MANIFEST, .repo = str_of(repo), .digest = *d });
+    return order(w, &(struct deletion_order){
+                        .kind = DELETION_MANIFEST, .repo = str_of(repo), .digest = *d });
 }
 
 enum st world_delete_blob(struct world *w, const char *repo, const struct digest *d)
 {
-    return delete (
+    return order(
         w, &(struct deletion_order){ .kind = DELETION_BLOB, .repo = str_of(repo), .digest = *d });
+}
+
+#define CARRY_MAX 100000
+
+enum st world_carry_on(struct world *w)
+{
+    bool more = true;
+    for (int i = 0; i < CARRY_MAX && more; i++) {
+        enum st st = deletion_step(w->d, w->now, &more, &w->err);
+        if (st != ST_OK)
+            return st;
+    }
+    return more ? err_set(&w->err, ST_BUG, "deletions do not come to an end") : ST_OK;
 }
 
 enum st world_head_blob(struct world *w, const char *repo, const struct digest *d)

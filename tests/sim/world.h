@@ -18,6 +18,7 @@
 
 struct world {
     struct registry r;      /* r.store may be another one around `mem` */
+    struct deletion *d;     /* without a thread: open receipts wait for world_carry_on() */
     struct blob_store *mem; /* the bytes, without injected failures */
     int64_t now;
     uint64_t ids; /* names given out so far */
@@ -63,6 +64,9 @@ enum st world_push(struct world *w, const char *repo, const struct made *m, cons
 enum st world_delete_tag(struct world *w, const char *repo, const char *tag);
 enum st world_delete_manifest(struct world *w, const char *repo, const struct digest *d);
 enum st world_delete_blob(struct world *w, const char *repo, const struct digest *d);
+
+/* Carries open receipts on until none is open. */
+enum st world_carry_on(struct world *w);
 
 /* As HEAD answers: looks, and renews the lease when it must be. */
 enum st world_head_blob(struct world *w, const char *repo, const struct digest *d);

@@ -43,6 +43,7 @@ static struct {
     char db_path[96];
     char blobs_path[96];
     struct registry registry;
+    struct deletion *deletion;
     struct api *api;
     struct http_server *http;
     int fd; /* of the client's connection; -1: none */
@@ -74,7 +75,11 @@ static void start(void)
     };
     must(db_open(&db, schema_migrations, schema_migration_count, &rig.registry.db, &rig.err));
     must(blob_fs_open(rig.blobs_path, &rig.registry.store, &rig.err));
-    must(api_new(&rig.registry, &api, &rig.api, &rig.err));
+    const struct deletion_options deleting = {
+        .max_percent = 50, .plan_items_max = 1000, .plan_keep_ms = CLOCK_HOUR_MS, .no_thread = true
+    };
+    must(deletion_open(&rig.registry, &deleting, &rig.deletion, &rig.err));
+    must(api_new(&rig.registry, rig.deletion, &api, &rig.api, &rig.err));
     const struct http_app door = api_app(rig.api);
     const struct http_options http = {
         .listen = listen, .listen_count = 1, .loops = 1, .workers = 2
@@ -94,6 +99,7 @@ static void stop(void)
     hang_up();
     http_server_stop(rig.http, 1000);
     api_free(rig.api);
+    deletion_close(rig.deletion);
     db_close(rig.registry.db);
     blob_store_free(rig.registry.store);
 }

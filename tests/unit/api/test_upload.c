@@ -25,7 +25,7 @@ static bool start_api(struct rig *r)
 {
     const struct api_options options = { .upload_bytes_max = UPLOAD_MOST,
                                          .inline_bytes_max = INLINE_BYTES };
-    return api_new(&r->world.r, &options, &r->api, &r->world.err) == ST_OK;
+    return api_new(&r->world.r, NULL, &options, &r->api, &r->world.err) == ST_OK;
 }
 
 static void use_store(struct rig *r, enum store kind)

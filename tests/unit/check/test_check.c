@@ -20,6 +20,7 @@ struct noted {
     size_t count;
     unsigned stop_after; /* calls of progress(); 0: never */
     unsigned calls;
+    bool without_counts; /* findings about counters are not noted */
 };
 
 struct fixture {
@@ -33,6 +34,8 @@ struct fixture {
 static void note(void *ctx, const struct check_finding *f)
 {
     struct noted *n = ctx;
+    if (n->without_counts && (f->code == CHECK_LINK_COUNT || f->code == CHECK_REPOSITORY_COUNT))
+        return;
     assert_true(n->count < FOUND_MAX);
     n->at[n->count] = *f;
     (void)str_copy(f->object, n->objects[n->count], sizeof(n->objects[0]));
@@ -149,12 +152,18 @@ static str name_of(struct fixture *f, const char *text, struct arena *a)
 static void expect(struct fixture *f, struct check_options options, enum check_code code)
 {
     struct world *w = &f->w;
+    bool counts = code == CHECK_LINK_COUNT || code == CHECK_REPOSITORY_COUNT;
+    f->noted.without_counts = !counts;
     OK(run(f, options));
+    f->noted.without_counts = false;
+    uint64_t wrong = f->report.wrong; /* rows that are wrong are counted wrong, too */
+    if (!counts)
+        wrong -= f->report.found[CHECK_LINK_COUNT] + f->report.found[CHECK_REPOSITORY_COUNT];
     assert_int_equal(f->noted.count, 1);
     assert_string_equal(check_kinds[f->noted.at[0].code].word, check_kinds[code].word);
     assert_int_equal(f->report.found[code], 1);
-    assert_int_equal(f->report.wrong + f->report.notes, 1);
-    assert_int_equal(f->report.wrong, check_kinds[code].wrong);
+    assert_int_equal(wrong + f->report.notes, 1);
+    assert_int_equal(wrong, check_kinds[code].wrong);
 }
 
 /* ---- nothing -------------------------------------------------------------------------------- */
@@ -235,10 +244,11 @@ static const struct {
     { "DELETE FROM repo_blob WHERE due_at IS NULL AND blob_id = (SELECT max(blob_id) FROM"
       " manifest_blob WHERE manifest_id = " MANIFEST(
           "b") ");"
-               "INSERT INTO repo_blob SELECT (SELECT id FROM repository WHERE name = 'other'),"
+               "INSERT INTO repo_blob (repo_id, blob_id, lease_until, due_at)"
+               " SELECT (SELECT id FROM repository WHERE name = 'other'),"
                " (SELECT max(blob_id) FROM manifest_blob WHERE manifest_id = " MANIFEST(
                    "b") "),"
-                        " 9999999999999, 9999999999999, NULL",
+                        " 9999999999999, 9999999999999",
       CHECK_MANIFEST_BLOB, "team/app@sha256:" },
     { "UPDATE repo_blob SET receipt_id = 99, due_at = 9999999999999 WHERE blob_id = (SELECT"
       " max(blob_id) FROM manifest_blob WHERE manifest_id = " MANIFEST("b") ")",
@@ -261,13 +271,22 @@ static const struct {
     { "UPDATE blob SET damaged_at = 1700000000000 WHERE name IS NULL", CHECK_BLOB_DAMAGED,
       "sha256:" },
     { "UPDATE blob SET digest = CAST('?' AS BLOB) WHERE name IS NULL", CHECK_ROW_DAMAGED, "blob " },
-    { "INSERT INTO doomed SELECT name, size, 1 FROM blob WHERE name IS NOT NULL LIMIT 1",
+    { "INSERT INTO doomed (name, size, since) SELECT name, size, 1 FROM blob WHERE name IS NOT "
+      "NULL LIMIT 1",
       CHECK_DOOMED_USED, NULL },
-    { "INSERT INTO doomed SELECT id, size, 1 FROM upload", CHECK_DOOMED_USED, "0123456789abcdef" },
+    { "INSERT INTO doomed (name, size, since) SELECT id, size, 1 FROM upload", CHECK_DOOMED_USED,
+      "0123456789abcdef" },
     { "UPDATE upload SET due_at = 1600000000000", CHECK_UPLOAD_OVERDUE, "other/0123456789abcdef" },
     { "UPDATE upload SET size = 7", CHECK_UPLOAD_SHORT, "other/0123456789abcdef" },
-    { "INSERT INTO repo_blob VALUES (" APP ", 4711, 9999999999999, 9999999999999, NULL)",
+    { "INSERT INTO repo_blob (repo_id, blob_id, lease_until, due_at)"
+      " VALUES (" APP ", 4711, 9999999999999, 9999999999999)",
       CHECK_LINK_DANGLING, "team/app@blob 4711" },
+    { "UPDATE repo_blob SET kept = kept + 1 WHERE repo_id = " APP " AND kept > 0 AND blob_id ="
+      " (SELECT min(blob_id) FROM repo_blob WHERE repo_id = " APP " AND kept > 0)",
+      CHECK_LINK_COUNT, "team/app@sha256:" },
+    { "UPDATE repository SET used_alone = used_alone - 1 WHERE id = " APP, CHECK_REPOSITORY_COUNT,
+      "team/app" },
+    { "UPDATE repository SET tags = tags + 1 WHERE id = " APP, CHECK_REPOSITORY_COUNT, "team/app" },
 };
 
 static void test_each_row(void **state)
@@ -283,6 +302,26 @@ static void test_each_row(void **state)
         assert_int_equal(teardown(state), 0);
         assert_int_equal(setup(state), 0);
     }
+}
+
+/* What is counted wrong is counted again, when that is asked for. */
+static void test_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct world *w = &f->w;
+    fill(f);
+    damage(f, "UPDATE repo_blob SET kept = 7, size = 1, shared = 1 - shared");
+    OK(run(f, (struct check_options){ .repair_counts = true }));
+    assert_true(f->report.found[CHECK_LINK_COUNT] > 0);
+    assert_int_equal(f->report.repaired, f->report.wrong);
+    OK(check_invariants(w->r.db, w->mem, false, w->now, &w->err));
+    damage(f, "UPDATE repository SET pending_alone = 1, manifests = 99");
+    OK(run(f, (struct check_options){ .repair_counts = true }));
+    assert_int_equal(f->report.found[CHECK_REPOSITORY_COUNT],
+                     world_count(w, "SELECT count(*) FROM repository"));
+    OK(check_invariants(w->r.db, w->mem, false, w->now, &w->err));
+    OK(run(f, (struct check_options){ 0 }));
+    assert_int_equal(f->noted.count, 0);
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -460,9 +499,10 @@ static void test_parts(void **state)
     assert_int_equal(f->noted.count, 0);
     /* Its row goes, and the link has a time again: the reclaimer would take the layer. */
     damage(f, "DELETE FROM manifest_blob WHERE blob_id = (SELECT max(blob_id) FROM manifest_blob);"
-              "UPDATE repo_blob SET due_at = 9999999999999"
+              "UPDATE repo_blob SET due_at = 9999999999999, kept = kept - 1"
               " WHERE blob_id = (SELECT max(id) FROM blob)");
     expect(f, (struct check_options){ 0 }, CHECK_MANIFEST_PARTS);
+    f->noted.without_counts = true;
     OK(run(f, (struct check_options){ .quick = true }));
     assert_int_equal(f->noted.count, 0);
 }
@@ -666,6 +706,7 @@ int main(void)
         CHECK_TEST(test_nothing_is_wrong),
         CHECK_TEST(test_pages),
         CHECK_TEST(test_each_row),
+        CHECK_TEST(test_counts),
         CHECK_TEST(test_missing),
         CHECK_TEST(test_size),
         CHECK_TEST(test_bytes),

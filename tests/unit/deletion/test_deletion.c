@@ -9,10 +9,10 @@ static struct deletion_result apply(struct world *w, enum st want, struct deleti
     struct deletion_result result = { 0 };
     bool known = false;
     order.repo = STR("app");
-    order.door = STR("oci");
-    order.actor = STR("somebody");
-    order.peer = STR("192.0.2.1");
-    IS(want, deletion_apply(&w->r, &order, w->now, &result, &known, &w->err));
+    order.by = (struct deletion_by){ .door = STR("oci"),
+                                     .actor = STR("somebody"),
+                                     .peer = STR("192.0.2.1") };
+    IS(want, deletion_apply(w->d, &order, w->now, &result, &known, &w->err));
     assert_true(known);
     return result;
 }
@@ -29,7 +29,7 @@ static void unknown_repository(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
         bool known = true;
-        IS(ST_NOT_FOUND, deletion_apply(&w->r, &orders[i], w->now, &result, &known, &w->err));
+        IS(ST_NOT_FOUND, deletion_apply(w->d, &orders[i], w->now, &result, &known, &w->err));
         assert_false(known);
     }
     EMPTY();
@@ -79,9 +79,11 @@ static void receipt_names_everything(void **state)
     assert_int_equal(r.manifests, 1);
     assert_int_equal(r.blobs, 0);
     assert_true(digest_eq(&r.digest, &index.digest));
-    COUNT(3, "SELECT count(*) FROM receipt_item");
+    COUNT(5, "SELECT count(*) FROM receipt_item"); /* with a and the signature, which are loose */
+    COUNT(2, "SELECT count(*) FROM receipt_item WHERE kind = 'm' AND role = 'w'");
     COUNT(2, "SELECT count(*) FROM receipt_item WHERE kind = 't' AND tag IN ('v1', 'latest')");
-    COUNT(1, "SELECT count(*) FROM receipt_item WHERE kind = 'm' AND tag IS NULL AND size > 0");
+    COUNT(1, "SELECT count(*) FROM receipt_item WHERE kind = 'm' AND tag IS NULL AND size > 0"
+             " AND role = 's'");
     COUNT(1, "SELECT count(*) FROM receipt WHERE door = 'oci' AND actor = 'somebody' AND"
              " peer = '192.0.2.1' AND reason IS NULL AND due_at = created_at + 86400000");
     COUNT(3, LIVE); /* a and the signature are loose, b has a tag */

@@ -6,9 +6,36 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "db/db_sqlite.h"
+#include "meta/inspect.h"
 #include "world_test.h"
 
 static struct made image, other, index_a, index_b, signature;
+
+/* What people look at. */
+static void look(struct world *w, const char *repo)
+{
+    AUTO(arena_release) struct arena a = { .limit_bytes = 16 * MIB };
+    struct inspect_repositories repositories;
+    struct inspect_tags tags;
+    struct inspect_usage usage;
+    struct inspect_image seen;
+    struct inspect_why why;
+    struct inspect_layer *layers;
+    size_t count;
+    str name = str_of(repo);
+    OK(inspect_repositories(&w->r, STR(""), STR_NONE, 10, &a, &repositories, &w->err));
+    OK(inspect_repositories(&w->r, name, STR_NONE, 10, &a, &repositories, &w->err));
+    OK(inspect_tags(&w->r, name, STR_NONE, 10, w->now, &a, &tags, &w->err));
+    /* Not of `repo`: it costs what lies below the prefix. */
+    OK(inspect_usage(&w->r, STR("mounted"), 2, &a, &usage, &w->err));
+    OK(inspect_image(&w->r, name, STR("b"), NULL, w->now, &a, &seen, &w->err));
+    OK(inspect_image(&w->r, name, STR_NONE, &signature.digest, w->now, &a, &seen, &w->err));
+    OK(inspect_why(&w->r, name, STR("v1"), NULL, w->now, &a, &why, &w->err));
+    OK(inspect_why(&w->r, name, STR_NONE, &signature.digest, w->now, &a, &why, &w->err));
+    OK(inspect_why(&w->r, name, STR_NONE, &image.parts[0].digest, w->now, &a, &why, &w->err));
+    OK(inspect_why(&w->r, STR_NONE, STR_NONE, &image.parts[0].digest, w->now, &a, &why, &w->err));
+    OK(inspect_layers(&w->r, 10, 5, &a, &layers, &count, &w->err));
+}
 
 /* Uses every door of a repository; it has its own manifests, so that it can be done again. */
 static void use_all(struct world *w, const char *repo, const char *name)
@@ -44,6 +71,7 @@ static void use_all(struct world *w, const char *repo, const char *name)
     OK(registry_list_tags(&w->r, str_of(repo), STR("a"), 10, &a, &page, &w->err));
     OK(registry_list_repositories(&w->r, STR_NONE, 10, &a, &page, &w->err));
     OK(registry_count_uploads(&w->r, &count, &w->err));
+    look(w, repo);
     OK(world_mount(w, "mounted", repo, &image.parts[0].digest));
     OK(world_mount(w, "mounted", NULL, &image.parts[1].digest));
     w->now += WORLD_LEASE;
@@ -93,9 +121,14 @@ static bool scan_is_meant(const char *sql, const char *detail)
         { "SELECT count(*)", "" },             /* of tests */
         { "SELECT COUNT(*) FROM upload", "" }, /* for a metric; uploads are few */
         { "", "SCAN open" },                   /* at most uploads_per_repository rows */
-        { "FROM doomed ORDER BY name", "" },   /* a batch, in the order of the key */
-        { "", "SCAN above" },                  /* what names one manifest */
+        { "FROM rule ORDER BY id LIMIT", "" }, /* all rules, when they changed */
+        { "SELECT 1 FROM hold LIMIT 1", "" },  /* its first row */
+        { "SELECT EXISTS (SELECT 1 FROM rule)", "" },
+        { "", "SCAN above" }, /* what names one manifest */
         { "", "SCAN CONSTANT ROW" },
+        { "CROSS JOIN manifest m WHERE",
+          "SCAN r" },           /* a digest in any repository: a look-up each */
+        { "", "SCAN counted" }, /* at most INSPECT_COUNT rows */
     };
     for (size_t i = 0; i < ARRAY_LEN(meant); i++)
         if (strstr(sql, meant[i][0]) != NULL && strstr(detail, meant[i][1]) != NULL &&

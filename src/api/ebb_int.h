@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of /api/ebb/v1 share (doc/api.md).
+ *
+ *   api_route() ─▶ ebb_route()  finds the door: path, method
+ *                     │
+ *                     ▼ on a worker
+ *                  enter()      refuses what other sites send, unknown or repeated parameters,
+ *                     │         bodies of another type
+ *                     ▼
+ *                  door->answer()
+ *
+ * Errors are problem documents (RFC 9457). Their types never change; sentences may.
+ */
+#ifndef EBB_EBB_INT_H
+#define EBB_EBB_INT_H
+
+#include "api/api_int.h"
+#include "api/ebb_reference.h"
+#include "api/json_in.h"
+#include "api/json_out.h"
+
+#define EBB_ROOT           "/api/ebb/v1"
+#define EBB_ANSWER_MAX     (64 * MIB)
+#define EBB_REASON_MAX     ((size_t)1000)
+#define EBB_REFERENCES_MAX ((size_t)10000)
+
+/* ---- doors --------------------------------------------------------------------------------- */
+
+enum ebb_body {
+    EBB_NO_BODY,
+    EBB_MAY_BODY, /* JSON, or nothing */
+    EBB_BODY,     /* JSON */
+};
+
+#define EBB_QUERIES_MAX 6
+struct ebb_door {
+    const char *path; /* below EBB_ROOT; "*" is a component: api_call.reference */
+    enum http_method method;
+    void (*answer)(struct http_request *rq);
+    const struct http_route *route; /* its name in metrics, its limit on bodies */
+    enum ebb_body body;
+    const char *queries[EBB_QUERIES_MAX]; /* parameters that it knows */
+};
+
+void ebb_openapi_get(struct http_request *rq);
+void ebb_plans_post(struct http_request *rq);
+void ebb_plan_get(struct http_request *rq);
+void ebb_plan_delete(struct http_request *rq);
+void ebb_plan_items_get(struct http_request *rq);
+void ebb_plan_apply_post(struct http_request *rq);
+void ebb_receipts_get(struct http_request *rq);
+void ebb_receipts_key_get(struct http_request *rq);
+void ebb_receipts_verify_get(struct http_request *rq);
+void ebb_receipt_get(struct http_request *rq);
+void ebb_receipt_items_get(struct http_request *rq);
+void ebb_receipt_undo_post(struct http_request *rq);
+void ebb_trash_get(struct http_request *rq);
+void ebb_trash_restore_post(struct http_request *rq);
+void ebb_repositories_get(struct http_request *rq);
+void ebb_tags_get(struct http_request *rq);
+void ebb_show_get(struct http_request *rq);
+void ebb_usage_get(struct http_request *rq);
+void ebb_why_get(struct http_request *rq);
+void ebb_proposals_post(struct http_request *rq);
+void ebb_rules_get(struct http_request *rq);
+void ebb_rules_post(struct http_request *rq);
+void ebb_rule_delete(struct http_request *rq);
+void ebb_holds_get(struct http_request *rq);
+void ebb_holds_post(struct http_request *rq);
+void ebb_hold_delete(struct http_request *rq);
+void ebb_reclaim_get(struct http_request *rq);
+void ebb_reclaim_pause_post(struct http_request *rq);
+void ebb_reclaim_resume_post(struct http_request *rq);
+void ebb_reclaim_run_post(struct http_request *rq);
+void ebb_reclaim_reset_post(struct http_request *rq);
+void check_post(struct http_request *rq);
+void check_get(struct http_request *rq);
+void check_delete(struct http_request *rq);
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+struct ebb_status {
+    enum st st;
+    int http;
+    const char *type; /* behind "urn:ebb:" */
+};
+/* {"type": "urn:ebb:<type>", "title": ..., "status": ..., "detail": ...}; `members` is more of it
+ * as JSON text, `"confirm":{...}`, or unset. */
+void ebb_problem(struct http_request *rq, int http, const char *type, str detail, str members);
+/* Answers with the entry of `table` (ended by an ST_OK entry, or NULL) for err->st, else with the
+ * one that all share, else with 500; the cause of a 5xx goes to the log. */
+void ebb_fail(struct http_request *rq, const struct ebb_status *table, const struct err *err);
+
+/* ---- answers ------------------------------------------------------------------------------- */
+
+/* An answer under way: its text lives to the end of the request. False with the error answered. */
+bool ebb_begin(struct http_request *rq, struct json_out *out);
+/* Sends it, or 500 when it could not be written. Never cached. */
+void ebb_end(struct http_request *rq, int http, struct json_out *out);
+
+/* A time of the registry as UTC; 0: null. */
+void ebb_add_time(struct http_request *rq, struct json_out *out, const char *key, int64_t r);
+int64_t ebb_now(const struct http_request *rq);
+/* An arena of its own for what is too much for the request's; dies with the request. NULL with the
+ * error answered. */
+struct arena *ebb_arena(struct http_request *rq, size_t limit_bytes);
+
+/* Whom receipts name. `reason` may be unset. */
+struct deletion_by ebb_by(const struct http_request *rq, str reason);
+
+struct hold;
+void ebb_add_hold(struct http_request *rq, struct json_out *out, const struct hold *h);
+/* 200 with the receipt, or 202 with its Location while it is open. */
+void ebb_answer_receipt(struct http_request *rq, int64_t id);
+struct receipt_item;
+void ebb_add_receipt_item(struct json_out *out, const struct receipt_item *i); /* its members */
+struct undo_request;
+/* The body of an undo, with the references in list `key`. False with the error answered. */
+bool ebb_read_undo(struct http_request *rq, const char *key, bool needed, struct undo_request *out);
+
+/* ---- questions ----------------------------------------------------------------------------- */
+
+/* ?n= and ?after=; answer 400 and return false when they are none. */
+struct ebb_page {
+    size_t limit;
+    str after; /* unset: from the start */
+};
+bool ebb_page(struct http_request *rq, struct ebb_page *out);
+/* The same with an `after` that is a number; 0: from the start. */
+bool ebb_page_number(struct http_request *rq, size_t *limit, uint64_t *after);
+/* ?prefix=: a path of a repository, or "". */
+bool ebb_prefix(struct http_request *rq, str *out);
+/* call->reference as a number above 0; answers 404 of this type and returns false for all else. */
+bool ebb_id(struct http_request *rq, const char *type, int64_t *out);
+/* ?reference=, of one of these kinds. */
+bool ebb_reference(struct http_request *rq, int allowed, str *text, struct ebb_reference *out);
+/* "next", when there is more. */
+void ebb_add_next(struct json_out *out, bool more, str after);
+void ebb_add_next_number(struct json_out *out, uint64_t next); /* 0: no more */
+
+/* The body. False with the error answered; json_in_release() at the end of the request by itself.
+ */
+bool ebb_read(struct http_request *rq, struct json_in *out);
+/* The same checks at the end of reading. */
+bool ebb_read_end(struct http_request *rq, struct json_in *in);
+
+#endif
