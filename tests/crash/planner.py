@@ -345,6 +345,8 @@ class Planner(Writer):
                 continue
             for reference in (tag, digest):
                 answer = self.client.request("DELETE", f"/v2/{repo.name}/manifests/{reference}")
+                if answer.status >= 500:
+                    raise Refused(f"DELETE {reference}", answer)
                 if answer.status not in (403, 405) or answer.code() not in ("DENIED", "UNSUPPORTED"):
                     raise Broken(f"{repo.name}: delete of protected {reference}: {answer.status} {answer.body!r}")
             self.add("refused")
