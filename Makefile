@@ -14,6 +14,7 @@ DATA    ?= data
 LISTEN  ?= 127.0.0.1:5000
 SECONDS ?= 60
 KILLS   ?= 10000
+SETS    ?= all
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -28,10 +29,16 @@ test: deps-build deps-test build-asan/build.ninja ## everything, with sanitizers
 	@ninja -C build-asan
 	@tests/lab/mounted-root tools/run-tests
 
-clients: deps-build deps-test deps-pip build ## every client, those from Go modules and Python packages included
+clients: deps-build deps-test deps-pip build ## every client, those from Go modules and Python packages included; SETS="go pip": some
 	@tests/lab/go-clients .deps/bin
 	@tests/lab/pip-clients .deps/pip
-	@EBB_BINARY=build/ebb tests/lab/mounted-root tests/clients/run all
+	@tests/lab/az-client .deps/az
+	@EBB_BINARY=build/ebb tests/lab/mounted-root tests/clients/run $(SETS)
+
+seeds: deps-build deps-test deps-pip build ## the manuals that people have, followed with docker, regctl, reg and az
+	@tests/lab/go-clients .deps/bin
+	@tests/lab/az-client .deps/az
+	@EBB_BINARY=build/ebb tests/lab/mounted-root tests/seeds/run
 
 fuzz: deps-build deps-test build-fuzz/build.ninja ## each fuzz target for SECONDS (60)
 	@ninja -C build-fuzz
@@ -66,4 +73,4 @@ build-fuzz/build.ninja:
 deps-%:
 	@tools/install-deps $*
 
-.PHONY: help build run test clients fuzz bench soak check-format check-layers clean
+.PHONY: help build run test clients seeds fuzz bench soak check-format check-layers clean

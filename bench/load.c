@@ -45,6 +45,7 @@ static const char usage[] =
     "  --paths FILE (get, fetch: one path a line, instead of --path; a connection of fetch has "
     "one)\n"
     "  --repo NAME --tag-prefix TEXT --from N --accept TYPES --seed N\n"
+    "  --authorization TEXT (of get, delete: the header's value)\n"
     "  SIGTERM ends get, push, fill and delete as if their time was over\n"
     "  --pid PID (of the server: its CPU time, with descendants, goes into the result)\n"
     "\n"
@@ -138,6 +139,7 @@ static const struct {
     { "repo", TEXT, &options.repo },
     { "tag-prefix", TEXT, &options.tag_prefix },
     { "accept", TEXT, &options.accept },
+    { "authorization", TEXT, &options.authorization },
     { "file", TEXT, &options.file },
     { "range", NUMBER, &options.range },
     { "from", NUMBER, &options.from },

@@ -43,7 +43,8 @@ struct options {
     const char *repo;
     const char *tag_prefix;
     const char *accept;
-    const char *file; /* `write`: where to */
+    const char *authorization; /* value of that header in each request of a loop, or NULL */
+    const char *file;          /* `write`: where to */
     uint64_t range;
     uint64_t from;       /* `push`, `fill`, `delete`: number of the first tag */
     unsigned repos;      /* `fill`: 0 is `repo` itself, otherwise `repo`/0 ... */

@@ -39,6 +39,10 @@ void loop_head(struct conn *c, enum kind kind, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(c->head, sizeof(c->head), fmt, args);
     va_end(args);
+    if (n >= 2 && (size_t)n < sizeof(c->head) && options.authorization)
+        n = n - 2 +
+            snprintf(c->head + n - 2, sizeof(c->head) - (size_t)n + 2, "Authorization: %s\r\n\r\n",
+                     options.authorization);
     if (n < 0 || (size_t)n >= sizeof(c->head))
         die("a request's head is over %d bytes", LOOP_HEAD_MAX);
     c->head_len = (size_t)n;

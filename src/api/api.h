@@ -13,6 +13,7 @@
 #ifndef EBB_API_H
 #define EBB_API_H
 
+#include "auth/auth.h"
 #include "deletion/deletion.h"
 #include "net/http.h"
 #include "reclaim/reclaim.h"
@@ -26,12 +27,18 @@ struct api_options {
     uint64_t upload_bytes_max;       /* limits.upload_size */
     size_t inline_bytes_max;         /* store.inline_size */
     enum api_log_requests log_requests;
+    const char *url;     /* "https://registry.example.org", or NULL */
+    const char *address; /* the first address listened on: for clients without a Host */
+    bool open_metrics;   /* auth.open_metrics */
+    int64_t gitlab_bulk_interval_ms;
+    const char *acr_names; /* separated by commas */
 };
 
 struct api;
 
-/* `registry` and `deletion` stay the caller's and must outlive the api. */
-MUST_CHECK enum st api_new(struct registry *registry, struct deletion *deletion,
+/* `registry`, `deletion` and `auth` stay the caller's and must outlive the api, as must the strings
+ * in `options`. `auth` may be NULL (tests): mode open. */
+MUST_CHECK enum st api_new(struct registry *registry, struct deletion *deletion, struct auth *auth,
                            const struct api_options *options, struct api **out, struct err *err);
 /* Before the first request; the loop must outlive all of them. (It needs the guard below, so it is
  * started after the api is made.) */

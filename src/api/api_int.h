@@ -5,7 +5,9 @@
 #ifndef EBB_API_INT_H
 #define EBB_API_INT_H
 
+#include "api/answer.h"
 #include "api/api.h"
+#include "api/gate.h"
 #include "api/space.h"
 #include "api/upload_table.h"
 #include "check/check_job.h"
@@ -13,6 +15,8 @@
 
 struct api {
     struct registry *registry;
+    struct auth *auth;
+    bool accounts; /* auth.mode */
     struct api_options options;
     struct http_route manifest_put_route; /* with the configured limit on its body */
     struct upload_table uploads;
@@ -34,6 +38,10 @@ struct api_call {
     str failure;                 /* for the log: the message of an error answer */
     void *work;                  /* the handler's own, between the calls of a sink */
     const struct ebb_door *door; /* of a request under /api/ebb/v1 */
+    str absent;                  /* its answer for what is not there, or not to be seen; or unset */
+    struct identity who;         /* see gate.h */
+    const struct gate_family *family; /* whose door it came by */
+    struct gate_state *gate;          /* gate.c's own */
 };
 
 static inline struct api_call *api_call_of(const struct http_request *rq)
@@ -48,16 +56,12 @@ static inline struct api_call *api_call_of(const struct http_request *rq)
 
 /* {"errors":[{"code":..., "message":..., "detail":...}]}; `detail` is JSON text or unset. */
 void oci_error(struct http_request *rq, int http, const char *code, str message, str detail);
+/* Its text; the message is for the log, too. */
+str oci_error_text(struct http_request *rq, const char *code, str message, str detail);
 
-/* How the OCI API says a status. */
-struct oci_status {
-    enum st st;
-    int http;
-    const char *code;
-};
 /* Answers with the entry of `table` (ended by an ST_OK entry) for err->st, else with the entry that
  * all share (full disk, busy, ...), else with 500 UNKNOWN; the cause of a 5xx goes to the log. */
-void oci_fail(struct http_request *rq, const struct oci_status *table, const struct err *err);
+void oci_fail(struct http_request *rq, const struct answer_status *table, const struct err *err);
 
 void oci_answer_json(struct http_request *rq, int http, str type, str body);
 void oci_answer_empty(struct http_request *rq, int http);
@@ -113,6 +117,20 @@ extern const struct http_route oci_manifest_delete_route;
 
 /* Paths outside /v2: /healthz, /readyz, /metrics. NULL when it is none of them. */
 const struct http_route *operations_route(struct http_request *rq);
+extern const struct http_route operations_metrics_route;
+
+/* The other families; each NULL when the path is none of theirs.
+ *   token_route   /token, /jwt/auth, /oauth2/... (token_*.c)
+ *   gitlab_route  /api/v4/... (gitlab_*.c)
+ *   acr_route     /acr/v1/... (acr_*.c)
+ *   arm_route     //metadata/endpoints, /adfs/..., /subscriptions...: what az needs (arm.c) */
+const struct http_route *token_route(struct http_request *rq);
+const struct http_route *gitlab_route(struct http_request *rq);
+const struct http_route *acr_route(struct http_request *rq);
+const struct http_route *arm_route(struct http_request *rq);
+/* What net/ refused of theirs, in their words. */
+bool gitlab_is_mine(str path);
+void gitlab_refuse(struct http_request *rq, const struct http_refusal *why);
 
 /* /api/ebb/v1 and below; NULL when it is none of them. */
 const struct http_route *ebb_route(struct http_request *rq);

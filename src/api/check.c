@@ -21,7 +21,7 @@
 #define PAGE_MAX           ((uint64_t)1000)
 #define ANSWER_MAX_BYTES   (8 * MIB)
 
-static const struct ebb_status statuses[] = {
+static const struct answer_status statuses[] = {
     { ST_NOT_FOUND, 404, "check-unknown" },
     { ST_BUSY, 409, "check-running" },
     { ST_OK, 0, NULL },

@@ -4,7 +4,6 @@
  */
 #include "api/ebb_int.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "meta/registry_time.h"
 
@@ -21,6 +20,13 @@ static const char *title_of(const char *type, int http)
     } titles[] = {
         { "invalid", "The request is not valid" },
         { "cross-site", "Requests from pages of other sites are refused" },
+        { "unauthorized", "Credentials are needed" },
+        { "forbidden", "That is not allowed to you" },
+        { "slowed", "Too many log-ins failed" },
+        { "wrong-password", "The old password is another" },
+        { "open", "There are no accounts" },
+        { "account-exists", "The name is taken" },
+        { "last-administrator", "One administrator must be left" },
         { "protected", "A rule or hold protects this" },
         { "confirm-needed", "A number has to be repeated" },
         { "busy", "Somebody else is at it; trying again can help" },
@@ -68,12 +74,12 @@ void ebb_problem(struct http_request *rq, int http, const char *type, str detail
     http_answer_header(rq, "Content-Type", STR("application/problem+json"));
     http_answer_header(rq, "Cache-Control", STR("no-store"));
     http_answer_bytes(rq, text);
-    if (http == 503 || http == 429)
+    if (http == 503 || (http == 429 && strcmp(type, "slowed") != 0)) /* which knows how long */
         http_answer_header(rq, "Retry-After", STR("1"));
 }
 
 /* What every request can meet. */
-static const struct ebb_status shared_statuses[] = {
+static const struct answer_status shared_statuses[] = {
     { ST_INVALID, 400, "invalid" },
     { ST_UNSUPPORTED, 400, "invalid" },
     { ST_DENIED, 403, "protected" },
@@ -87,29 +93,11 @@ static const struct ebb_status shared_statuses[] = {
     { ST_OK, 500, "internal" },
 };
 
-static const struct ebb_status *find_status(const struct ebb_status *table, enum st st)
+void ebb_fail(struct http_request *rq, const struct answer_status *table, const struct err *err)
 {
-    while (table->st != ST_OK && table->st != st)
-        table++;
-    return table;
-}
-
-void ebb_fail(struct http_request *rq, const struct ebb_status *table, const struct err *err)
-{
-    const struct ebb_status *said = table == NULL ? NULL : find_status(table, err->st);
-    if (said == NULL || said->st == ST_OK)
-        said = find_status(shared_statuses, err->st);
-    if (said->http >= 500)
-        log_event(LOG_ERROR, "request failed", LOG_STR("id", rq->id),
-                  LOG_STR("error", str_of(err->text)));
-    str text = str_of(err->text);
-    if (said->http == 500)
-        text = STR("the registry failed inside; its log has the cause under this request's"
-                   " X-Request-Id");
-    if (said->http == 507)
-        text = STR("the registry's disk is full: pulls go on, and this works again when space was"
-                   " given back");
-    ebb_problem(rq, said->http, said->type, text, STR_NONE);
+    str text = STR_NONE;
+    const struct answer_status *said = answer_status_of(rq, table, shared_statuses, err, &text);
+    ebb_problem(rq, said->http, said->word, text, STR_NONE);
 }
 
 void ebb_refuse(struct http_request *rq, const struct http_refusal *why)
@@ -126,22 +114,20 @@ void ebb_refuse(struct http_request *rq, const struct http_refusal *why)
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-static void release_buf(void *arg)
+static void fail_without_memory(struct http_request *rq)
 {
-    buf_release(arg);
+    struct err err = { 0 };
+    (void)err_no_memory(&err);
+    ebb_fail(rq, NULL, &err);
 }
 
 bool ebb_begin(struct http_request *rq, struct json_out *out)
 {
-    struct err err = { 0 };
-    struct buf *b = arena_alloc(&rq->arena, sizeof(*b));
+    struct buf *b = answer_buf(rq, EBB_ANSWER_MAX);
     if (b == NULL) {
-        (void)err_no_memory(&err);
-        ebb_fail(rq, NULL, &err);
+        fail_without_memory(rq);
         return false;
     }
-    b->max_bytes = EBB_ANSWER_MAX;
-    http_on_end(rq, release_buf, b);
     *out = (struct json_out){ .b = b };
     return true;
 }
@@ -176,30 +162,12 @@ void ebb_add_time(struct http_request *rq, struct json_out *out, const char *key
     json_out_utc(out, key, r == 0 ? 0 : registry_utc(api_call_of(rq)->api->registry, r));
 }
 
-static void release_arena(void *arg)
-{
-    arena_release(arg);
-}
-
 struct arena *ebb_arena(struct http_request *rq, size_t limit_bytes)
 {
-    struct err err = { 0 };
-    struct arena *a = arena_alloc(&rq->arena, sizeof(*a));
-    if (a == NULL) {
-        (void)err_no_memory(&err);
-        ebb_fail(rq, NULL, &err);
-        return NULL;
-    }
-    a->limit_bytes = limit_bytes;
-    http_on_end(rq, release_arena, a);
+    struct arena *a = answer_arena(rq, limit_bytes);
+    if (a == NULL)
+        fail_without_memory(rq);
     return a;
-}
-
-struct deletion_by ebb_by(const struct http_request *rq, str reason)
-{
-    return (struct deletion_by){
-        .door = STR("ebb"), .actor = STR("anonymous"), .peer = rq->peer, .reason = reason
-    };
 }
 
 void ebb_add_next(struct json_out *out, bool more, str after)

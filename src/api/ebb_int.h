@@ -2,13 +2,16 @@
  *
  * What the files of /api/ebb/v1 share (doc/api.md).
  *
- *   api_route() ─▶ ebb_route()  finds the door: path, method
+ *   api_route() ─▶ ebb_route()  finds the door: path, method; refuses what other sites send
+ *                     │
+ *                     ▼
+ *                  gate_pass()  who asks, and what the door needs of everybody
  *                     │
  *                     ▼ on a worker
- *                  enter()      refuses what other sites send, unknown or repeated parameters,
- *                     │         bodies of another type
+ *                  ebb_enter()  refuses unknown or repeated parameters, bodies of another type
+ *                     │
  *                     ▼
- *                  door->answer()
+ *                  door->answer(), which asks for rights on what it is about
  *
  * Errors are problem documents (RFC 9457). Their types never change; sentences may.
  */
@@ -29,19 +32,36 @@
 
 enum ebb_body {
     EBB_NO_BODY,
-    EBB_MAY_BODY, /* JSON, or nothing */
-    EBB_BODY,     /* JSON */
+    EBB_MAY_BODY,    /* JSON, or nothing */
+    EBB_BODY,        /* JSON */
+    EBB_SECRET_BODY, /* JSON that may hold a password: no error repeats a part of it */
 };
 
-#define EBB_QUERIES_MAX 6
+/* What a door needs of whoever comes, before its handler looks at what it is about. doc/api.md says
+ * all of it, and a test compares. */
+enum ebb_need {
+    EBB_NEEDS_NOTHING,
+    EBB_NEEDS_SIGNED_IN, /* and what the handler asks for */
+    EBB_NEEDS_ADMIN,
+    EBB_NEEDS_HANDLER, /* it asks for everything */
+};
+
 struct ebb_door {
     const char *path; /* below EBB_ROOT; "*" is a component: api_call.reference */
     enum http_method method;
+    enum ebb_need need;
     void (*answer)(struct http_request *rq);
     const struct http_route *route; /* its name in metrics, its limit on bodies */
     enum ebb_body body;
-    const char *queries[EBB_QUERIES_MAX]; /* parameters that it knows */
+    const char *queries; /* parameters that it knows, with commas between */
+    /* Type of its 404 for a repository that is not there: what cannot be seen answers the same.
+     * NULL: that is a 403 there. */
+    const char *absent;
 };
+extern const struct ebb_door ebb_doors[];
+extern const size_t ebb_door_count;
+/* The way in that all their routes have. */
+void ebb_enter(struct http_request *rq);
 
 void ebb_openapi_get(struct http_request *rq);
 void ebb_plans_post(struct http_request *rq);
@@ -69,6 +89,27 @@ void ebb_rule_delete(struct http_request *rq);
 void ebb_holds_get(struct http_request *rq);
 void ebb_holds_post(struct http_request *rq);
 void ebb_hold_delete(struct http_request *rq);
+void ebb_locks_get(struct http_request *rq);
+void ebb_locks_post(struct http_request *rq);
+void ebb_removals_get(struct http_request *rq);
+void ebb_removals_reset_post(struct http_request *rq);
+void ebb_self_get(struct http_request *rq);
+void ebb_accounts_get(struct http_request *rq);
+void ebb_accounts_post(struct http_request *rq);
+void ebb_account_get(struct http_request *rq);
+void ebb_account_post(struct http_request *rq);
+void ebb_account_delete(struct http_request *rq);
+void ebb_tokens_get(struct http_request *rq);
+void ebb_tokens_post(struct http_request *rq);
+void ebb_token_delete(struct http_request *rq);
+void ebb_members_get(struct http_request *rq);
+void ebb_members_post(struct http_request *rq);
+void ebb_members_delete(struct http_request *rq);
+void ebb_visibility_get(struct http_request *rq);
+void ebb_visibility_post(struct http_request *rq);
+void ebb_visibility_delete(struct http_request *rq);
+void ebb_audit_get(struct http_request *rq);
+void ebb_keys_rotate_post(struct http_request *rq);
 void ebb_reclaim_get(struct http_request *rq);
 void ebb_reclaim_pause_post(struct http_request *rq);
 void ebb_reclaim_resume_post(struct http_request *rq);
@@ -78,19 +119,17 @@ void check_post(struct http_request *rq);
 void check_get(struct http_request *rq);
 void check_delete(struct http_request *rq);
 
+/* What writes and comes from a page of another site (ebb_routes.c); other doors ask as well. */
+bool ebb_is_cross_site(const struct http_request *rq);
+
 /* ---- errors -------------------------------------------------------------------------------- */
 
-struct ebb_status {
-    enum st st;
-    int http;
-    const char *type; /* behind "urn:ebb:" */
-};
 /* {"type": "urn:ebb:<type>", "title": ..., "status": ..., "detail": ...}; `members` is more of it
  * as JSON text, `"confirm":{...}`, or unset. */
 void ebb_problem(struct http_request *rq, int http, const char *type, str detail, str members);
 /* Answers with the entry of `table` (ended by an ST_OK entry, or NULL) for err->st, else with the
  * one that all share, else with 500; the cause of a 5xx goes to the log. */
-void ebb_fail(struct http_request *rq, const struct ebb_status *table, const struct err *err);
+void ebb_fail(struct http_request *rq, const struct answer_status *table, const struct err *err);
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
@@ -106,9 +145,6 @@ int64_t ebb_now(const struct http_request *rq);
  * error answered. */
 struct arena *ebb_arena(struct http_request *rq, size_t limit_bytes);
 
-/* Whom receipts name. `reason` may be unset. */
-struct deletion_by ebb_by(const struct http_request *rq, str reason);
-
 struct hold;
 void ebb_add_hold(struct http_request *rq, struct json_out *out, const struct hold *h);
 /* 200 with the receipt, or 202 with its Location while it is open. */
@@ -118,6 +154,36 @@ void ebb_add_receipt_item(struct json_out *out, const struct receipt_item *i); /
 struct undo_request;
 /* The body of an undo, with the references in list `key`. False with the error answered. */
 bool ebb_read_undo(struct http_request *rq, const char *key, bool needed, struct undo_request *out);
+
+/* ---- rights -------------------------------------------------------------------------------- */
+
+/* Instead of a name that the asker may not see. */
+#define EBB_UNSEEN "in a repository that you may not see"
+bool ebb_sees(const struct http_request *rq, str repo);
+bool ebb_is_admin(const struct http_request *rq);
+bool ebb_is_anonymous(const struct http_request *rq);
+/* gate_demand() on a path; of the whole registry, "", only administrators have any. */
+bool ebb_demand_prefix(struct http_request *rq, str prefix, unsigned rights);
+/* 403. */
+void ebb_forbid(struct http_request *rq, const char *text);
+/* As if the repository were not there. */
+void ebb_answer_absent(struct http_request *rq, str repo);
+/* For plan_request.may; `rq` is the request. */
+bool ebb_may_delete(void *rq, str repo);
+bool ebb_may_delete_now(void *rq, str repo);
+
+enum ebb_access {
+    EBB_ALLOWED,
+    EBB_PARTLY,  /* an own receipt, of which not every repository may be deleted from any more */
+    EBB_REFUSED, /* in *repo; one that they may not see, if there is any */
+    EBB_FAILED,  /* err */
+};
+/* May who asks delete (with `now`: without a grace) in each repository of the plan? */
+enum ebb_access ebb_plan_access(struct http_request *rq, str id, bool now, str *repo,
+                                struct err *err);
+struct receipt;
+enum ebb_access ebb_receipt_access(struct http_request *rq, const struct receipt *r, str *repo,
+                                   struct err *err);
 
 /* ---- questions ----------------------------------------------------------------------------- */
 

@@ -6,8 +6,9 @@
 #include "meta/inspect.h"
 
 #define PAGE_BYTES_MAX (64 * MIB)
+#define LOOKS          20
 
-static const struct ebb_status statuses[] = {
+static const struct answer_status statuses[] = {
     { ST_NOT_FOUND, 404, "repository-unknown" },
     { ST_OK, 0, NULL },
 };
@@ -35,30 +36,72 @@ static void add_repository(struct http_request *rq, struct json_out *o,
     json_out_close(o, '}');
 }
 
+/* Who is nobody and may see nothing at all is asked who they are, instead of being told that there
+ * is nothing. */
+static bool may_list(struct http_request *rq)
+{
+    char room[ACCESS_SEEK_MAX];
+    str from = STR_NONE;
+    return !ebb_is_anonymous(rq) || access_seek(&gate_who(rq)->access, STR(""), room, &from) ||
+           gate_demand(rq, STR(""), RIGHT_PULL);
+}
+
+/* Those that may be pulled, behind page->after. What lies between is passed by without a look, and
+ * a page ends after LOOKS stretches. */
+static enum st list_repositories(struct http_request *rq, struct json_out *o, str prefix,
+                                 const struct ebb_page *page, struct arena *a, str *next,
+                                 struct err *err)
+{
+    struct api *api = api_call_of(rq)->api;
+    size_t room = page->limit;
+    str after = page->after;
+    for (int looks = 0; room > 0 && looks < LOOKS; looks++) {
+        struct inspect_repositories found;
+        char *seek = arena_alloc(a, ACCESS_SEEK_MAX);
+        if (seek == NULL)
+            return err_no_memory(err);
+        str from = after.ptr == NULL ? STR("") : after;
+        if (api->accounts && !access_seek(&gate_who(rq)->access, from, seek, &from)) {
+            *next = STR_NONE;
+            return ST_OK;
+        }
+        enum st st = inspect_repositories(api->registry, prefix, from.len == 0 ? STR_NONE : from,
+                                          room, a, &found, err);
+        if (st != ST_OK)
+            return st;
+        for (size_t i = 0; i < found.count; i++)
+            if (ebb_sees(rq, found.items[i].name)) {
+                add_repository(rq, o, &found.items[i]);
+                room--;
+            }
+        *next = STR_NONE;
+        if (!found.more || found.count == 0)
+            return ST_OK;
+        *next = after = found.items[found.count - 1].name;
+    }
+    return ST_OK;
+}
+
 void ebb_repositories_get(struct http_request *rq)
 {
-    struct inspect_repositories found;
     struct ebb_page page;
     struct json_out o;
     struct err err = { 0 };
     str prefix = STR_NONE;
+    str next = STR_NONE;
     struct arena *a = ebb_arena(rq, PAGE_BYTES_MAX);
-    if (a == NULL || !ebb_page(rq, &page) || !ebb_prefix(rq, &prefix))
+    if (a == NULL || !ebb_page(rq, &page) || !ebb_prefix(rq, &prefix) || !may_list(rq))
         return;
-    if (inspect_repositories(api_call_of(rq)->api->registry, prefix, page.after, page.limit, a,
-                             &found, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
     if (!ebb_begin(rq, &o))
         return;
     json_out_open(&o, NULL, '{');
     json_out_open(&o, "items", '[');
-    for (size_t i = 0; i < found.count; i++)
-        add_repository(rq, &o, &found.items[i]);
+    if (list_repositories(rq, &o, prefix, &page, a, &next, &err) != ST_OK) {
+        ebb_fail(rq, NULL, &err);
+        return;
+    }
     json_out_close(&o, ']');
-    if (found.count > 0)
-        ebb_add_next(&o, found.more, found.items[found.count - 1].name);
+    ebb_add_next(&o, next.ptr != NULL, next);
     json_out_close(&o, '}');
     ebb_end(rq, 200, &o);
 }
@@ -104,7 +147,8 @@ void ebb_tags_get(struct http_request *rq)
     struct err err = { 0 };
     str repo = STR_NONE;
     struct arena *a = ebb_arena(rq, PAGE_BYTES_MAX);
-    if (a == NULL || !ebb_page(rq, &page) || !read_repository(rq, &repo))
+    if (a == NULL || !ebb_page(rq, &page) || !read_repository(rq, &repo) ||
+        !gate_demand(rq, repo, RIGHT_PULL))
         return;
     if (inspect_tags(api_call_of(rq)->api->registry, repo, page.after, page.limit, ebb_now(rq), a,
                      &found, &err) != ST_OK) {
@@ -157,7 +201,7 @@ void ebb_usage_get(struct http_request *rq)
         return;
     }
     struct arena *a = ebb_arena(rq, PAGE_BYTES_MAX);
-    if (a == NULL || !ebb_prefix(rq, &prefix))
+    if (a == NULL || !ebb_prefix(rq, &prefix) || !ebb_demand_prefix(rq, prefix, RIGHT_PULL))
         return;
     if (inspect_usage(api_call_of(rq)->api->registry, prefix, (unsigned)depth, a, &found, &err) !=
         ST_OK) {

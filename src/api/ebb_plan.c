@@ -9,13 +9,15 @@
 #include "deletion/plan.h"
 
 #define PLAN_BYTES_MAX (64 * MIB)
+/* As the engine says it. */
+#define NO_PLAN        STR("there is no such plan; plans are forgotten after a while")
 
-static const struct ebb_status making[] = {
+static const struct answer_status making[] = {
     { ST_NOT_FOUND, 404, "selection-unknown" },
     { ST_TOO_LARGE, 422, "plan-too-large" },
     { ST_OK, 0, NULL },
 };
-static const struct ebb_status finding[] = {
+static const struct answer_status finding[] = {
     { ST_NOT_FOUND, 404, "plan-unknown" },
     { ST_BUSY, 409, "plan-applied" },
     { ST_OK, 0, NULL },
@@ -70,7 +72,22 @@ static void add_warnings(struct json_out *o, const struct plan *p)
     json_out_close(o, ']');
 }
 
-static void add_kept(struct json_out *o, const struct plan *p)
+static void add_keeper(const struct http_request *rq, struct json_out *o,
+                       const struct plan_keeper *k)
+{
+    bool seen = ebb_sees(rq, k->repo);
+    json_out_open(o, NULL, '{');
+    json_out_text(o, "repository", seen ? k->repo : STR_NONE);
+    if (seen)
+        json_out_digest(o, "digest", &k->digest);
+    else
+        json_out_null(o, "digest");
+    json_out_text(o, "tag", seen ? k->tag : STR_NONE);
+    json_out_text(o, "why", seen ? k->why : STR(EBB_UNSEEN));
+    json_out_close(o, '}');
+}
+
+static void add_kept(const struct http_request *rq, struct json_out *o, const struct plan *p)
 {
     json_out_open(o, "kept", '[');
     for (size_t i = 0; i < p->kept_count; i++) {
@@ -79,14 +96,8 @@ static void add_kept(struct json_out *o, const struct plan *p)
         json_out_digest(o, "digest", &k->digest);
         json_out_count(o, "size", k->size);
         json_out_open(o, "by", '[');
-        for (size_t n = 0; n < k->by_count; n++) {
-            json_out_open(o, NULL, '{');
-            json_out_text(o, "repository", k->by[n].repo);
-            json_out_digest(o, "digest", &k->by[n].digest);
-            json_out_text(o, "tag", k->by[n].tag);
-            json_out_text(o, "why", k->by[n].why);
-            json_out_close(o, '}');
-        }
+        for (size_t n = 0; n < k->by_count; n++)
+            add_keeper(rq, o, &k->by[n]);
         json_out_close(o, ']');
         json_out_close(o, '}');
     }
@@ -121,7 +132,7 @@ static void add_plan(struct http_request *rq, struct json_out *o, const struct p
     json_out_count(o, "protected", p->protected_items);
     add_retained(o, p);
     add_warnings(o, p);
-    add_kept(o, p);
+    add_kept(rq, o, p);
     if (p->receipt_id == 0)
         json_out_null(o, "receipt");
     else
@@ -142,6 +153,24 @@ static void answer_plan(struct http_request *rq, int http, const struct plan *p)
 
 /* ---- making and finding ---------------------------------------------------------------------- */
 
+/* Names one repository: a glob without wildcards does, too. */
+static bool is_name(const struct selector *s)
+{
+    bool glob = s->kind == SELECT_REPOSITORY || s->kind == SELECT_RULE || s->kind == SELECT_TRASH;
+    return !glob || (s->repo.len > 0 && memchr(s->repo.ptr, '*', s->repo.len) == NULL &&
+                     memchr(s->repo.ptr, '?', s->repo.len) == NULL);
+}
+
+/* Of what is named the right is needed; what patterns match elsewhere is passed by. */
+static bool demand_named(struct http_request *rq, const struct ebb_selection *s)
+{
+    unsigned rights = RIGHT_DELETE | (s->now ? RIGHT_NOW : 0);
+    for (size_t i = 0; i < s->count; i++)
+        if (is_name(&s->selectors[i]) && !gate_demand(rq, s->selectors[i].repo, rights))
+            return false;
+    return true;
+}
+
 void ebb_plans_post(struct http_request *rq)
 {
     struct api_call *call = api_call_of(rq);
@@ -153,17 +182,40 @@ void ebb_plans_post(struct http_request *rq)
     if (a == NULL || !ebb_read(rq, &in))
         return;
     ebb_select_read(&in, EBB_REASON_MAX, &selection);
-    if (!ebb_read_end(rq, &in))
+    if (!ebb_read_end(rq, &in) || !demand_named(rq, &selection))
         return;
     const struct plan_request request = { .selectors = selection.selectors,
                                           .count = selection.count,
                                           .now = selection.now,
-                                          .by = ebb_by(rq, selection.reason),
-                                          .text = rq->body };
+                                          .by = gate_by(rq, selection.reason),
+                                          .text = rq->body,
+                                          .may =
+                                              selection.now ? ebb_may_delete_now : ebb_may_delete,
+                                          .may_ctx = rq };
     if (plan_make(call->api->deletion, &request, ebb_now(rq), a, &plan, &err) != ST_OK)
         ebb_fail(rq, making, &err);
     else
         answer_plan(rq, 201, &plan);
+}
+
+/* The plan of call->reference. Rights are asked for again each time: roles change. One that deletes
+ * where they may not even look is not there. */
+static bool may_touch(struct http_request *rq, bool now)
+{
+    struct err err = { 0 };
+    str repo = STR_NONE;
+    api_call_of(rq)->absent = NO_PLAN;
+    switch (ebb_plan_access(rq, api_call_of(rq)->reference, now, &repo, &err)) {
+    case EBB_ALLOWED:
+    case EBB_PARTLY:
+        return true;
+    case EBB_REFUSED:
+        return gate_demand(rq, repo, RIGHT_DELETE | (now ? RIGHT_NOW : 0));
+    case EBB_FAILED:
+        break;
+    }
+    ebb_fail(rq, finding, &err);
+    return false;
 }
 
 static bool find_plan(struct http_request *rq, struct plan *out)
@@ -173,10 +225,11 @@ static bool find_plan(struct http_request *rq, struct plan *out)
     struct arena *a = ebb_arena(rq, PLAN_BYTES_MAX);
     if (a == NULL)
         return false;
-    if (plan_find(call->api->deletion, call->reference, ebb_now(rq), a, out, &err) == ST_OK)
-        return true;
-    ebb_fail(rq, finding, &err);
-    return false;
+    if (plan_find(call->api->deletion, call->reference, ebb_now(rq), a, out, &err) != ST_OK) {
+        ebb_fail(rq, finding, &err);
+        return false;
+    }
+    return may_touch(rq, out->now && rq->method == HTTP_POST);
 }
 
 void ebb_plan_get(struct http_request *rq)
@@ -248,6 +301,21 @@ static void add_item(struct json_out *o, const struct plan_item *i)
     json_out_close(o, '}');
 }
 
+/* Rights on what the page tells: looking at the whole plan for each page would cost its square. */
+static bool may_read(struct http_request *rq, const struct plan_page *page)
+{
+    str refused = STR_NONE;
+    for (size_t i = 0; i < page->count; i++) {
+        str repo = page->items[i].repo;
+        if ((i > 0 && str_eq(repo, page->items[i - 1].repo)) || gate_may(rq, repo, RIGHT_DELETE))
+            continue;
+        if (refused.ptr == NULL || !ebb_sees(rq, repo))
+            refused = repo;
+    }
+    api_call_of(rq)->absent = NO_PLAN;
+    return refused.ptr == NULL || gate_demand(rq, refused, RIGHT_DELETE);
+}
+
 void ebb_plan_items_get(struct http_request *rq)
 {
     struct api_call *call = api_call_of(rq);
@@ -265,7 +333,7 @@ void ebb_plan_items_get(struct http_request *rq)
         ebb_fail(rq, finding, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!may_read(rq, &page) || !ebb_begin(rq, &o))
         return;
     json_out_open(&o, NULL, '{');
     json_out_open(&o, "items", '[');
@@ -303,7 +371,7 @@ static void answer_confirm(struct http_request *rq, const struct plan *p, const 
 void ebb_plan_apply_post(struct http_request *rq)
 {
     struct api_call *call = api_call_of(rq);
-    struct apply_request request = { .plan_id = call->reference, .by = ebb_by(rq, STR_NONE) };
+    struct apply_request request = { .plan_id = call->reference, .by = gate_by(rq, STR_NONE) };
     struct plan plan = { 0 };
     struct json_in in;
     struct err err = { 0 };

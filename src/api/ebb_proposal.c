@@ -52,11 +52,20 @@ struct proposal {
     struct arena *arena;
     uint64_t wanted;
     bool now;
+    str prefix; /* "": everywhere */
     int64_t deadline;
     struct candidate list[CANDIDATES_MAX];
     size_t count;
     uint64_t bytes; /* of those taken, together */
 };
+
+/* What is looked at: repositories below the prefix where who asks may delete. To apply a plan
+ * without a grace they need more, and are told then. */
+static bool may(void *ctx, str repo)
+{
+    const struct proposal *p = ctx;
+    return prefix_holds(p->prefix, repo) && gate_may(p->rq, repo, RIGHT_DELETE);
+}
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 
@@ -99,6 +108,15 @@ static enum st add_rules(struct proposal *p, struct err *err)
     return st;
 }
 
+/* Images are named one by one, so all must be allowed: else the layer would not go anyway. */
+static bool may_all(struct proposal *p, const struct inspect_layer *layer)
+{
+    for (size_t i = 0; i < layer->user_count; i++)
+        if (!may(p, layer->users[i].repo))
+            return false;
+    return true;
+}
+
 static enum st add_layers(struct proposal *p, struct err *err)
 {
     struct inspect_layer *layers = NULL;
@@ -107,6 +125,8 @@ static enum st add_layers(struct proposal *p, struct err *err)
         inspect_layers(p->api->registry, LAYER_SAMPLE, LAYERS, p->arena, &layers, &count, err);
     for (size_t i = 0; st == ST_OK && i < count; i++) {
         struct selector s[INSPECT_LAYER_USERS] = { 0 };
+        if (!may_all(p, &layers[i]))
+            continue;
         char digest[DIGEST_TEXT_MAX + 1];
         char size[QUANTITY_MAX];
         for (size_t n = 0; n < layers[i].user_count; n++)
@@ -156,8 +176,10 @@ static enum st make_plan(struct proposal *p, const struct selector *selectors, s
     const struct plan_request request = { .selectors = selectors,
                                           .count = count,
                                           .now = now,
-                                          .by = ebb_by(p->rq, STR("proposed to free space")),
-                                          .text = p->rq->body };
+                                          .by = gate_by(p->rq, STR("proposed to free space")),
+                                          .text = p->rq->body,
+                                          .may = may,
+                                          .may_ctx = p };
     enum st st = plan_make(p->api->deletion, &request, ebb_now(p->rq), &scratch, &plan, err);
     if (st == ST_TOO_LARGE || st == ST_NOT_FOUND || st == ST_INVALID) {
         *out = (struct plan){ 0 };
@@ -325,7 +347,10 @@ void ebb_proposals_post(struct http_request *rq)
     if (!json_in_count(&in, "bytes", JSON_IN_NUMBER_MAX, &p->wanted) || p->wanted == 0)
         json_in_refuse(&in, NULL, "\"bytes\" is missing: how many are to be given back, from 1 on");
     (void)json_in_flag(&in, "now", &p->now);
-    if (!ebb_read_end(rq, &in))
+    if (json_in_text(&in, "prefix", NAME_MAX_BYTES, &p->prefix) &&
+        prefix_check(p->prefix, &err) != ST_OK)
+        json_in_refuse_as(&in, "prefix", &err);
+    if (!ebb_read_end(rq, &in) || !ebb_demand_prefix(rq, p->prefix, RIGHT_DELETE))
         return;
     enum st st = add_candidates(p, &err);
     if (st == ST_OK)

@@ -102,6 +102,8 @@ bool ebb_read(struct http_request *rq, struct json_in *out)
         return false;
     enum st st = json_in_read(body, rq->body, door->body == EBB_MAY_BODY, a, out, &err);
     http_on_end(rq, release_body, body);
+    if (st == ST_INVALID && door->body == EBB_SECRET_BODY) /* a parser repeats where it stopped */
+        (void)err_set(&err, st, "the body is no JSON that can be read");
     if (st != ST_OK)
         ebb_fail(rq, NULL, &err);
     return st == ST_OK;

@@ -13,7 +13,7 @@
 #define VERIFY_RECEIPTS  ((size_t)10000)
 #define VERIFY_ITEMS_MAX ((uint64_t)200000)
 
-static const struct ebb_status statuses[] = {
+static const struct answer_status statuses[] = {
     { ST_NOT_FOUND, 404, "receipt-unknown" },
     { ST_BUSY, 409, "receipt-open" },
     { ST_OK, 0, NULL },
@@ -36,6 +36,72 @@ struct receipt_call {
     struct receipts_stretch stretch;
     struct receipts_verdict verdict;
 };
+
+/* ---- rights ---------------------------------------------------------------------------------- */
+
+static bool refuse_unknown(struct http_request *rq, int64_t id)
+{
+    struct err err = { 0 };
+    (void)err_set(&err, ST_NOT_FOUND, "there is no receipt %lld", (long long)id);
+    ebb_fail(rq, statuses, &err);
+    return false;
+}
+
+/* To look at it. */
+static bool may_see(struct http_request *rq, const struct receipt *r)
+{
+    struct err err = { 0 };
+    str repo = STR_NONE;
+    switch (ebb_receipt_access(rq, r, &repo, &err)) {
+    case EBB_ALLOWED:
+    case EBB_PARTLY:
+        return true;
+    case EBB_REFUSED:
+        return refuse_unknown(rq, r->id);
+    case EBB_FAILED:
+        break;
+    }
+    ebb_fail(rq, NULL, &err);
+    return false;
+}
+
+/* A page of its items: rights on what the page tells are enough, as looking at the whole receipt
+ * for each page would cost its square. */
+static bool may_read(struct http_request *rq, const struct receipt_call *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if ((i == 0 || !str_eq(c->items[i].repo, c->items[i - 1].repo)) &&
+            !gate_may(rq, c->items[i].repo, RIGHT_DELETE))
+            return may_see(rq, &c->receipt);
+    return c->count > 0 || may_see(rq, &c->receipt);
+}
+
+/* To undo what `only` names, or all of it. */
+static bool may_undo(struct http_request *rq, const struct receipt *r,
+                     const struct undo_request *request)
+{
+    struct err err = { 0 };
+    struct ebb_reference ref;
+    str repo = STR_NONE;
+    enum ebb_access access = ebb_receipt_access(rq, r, &repo, &err);
+    if (access == EBB_FAILED) {
+        ebb_fail(rq, NULL, &err);
+        return false;
+    }
+    if (access == EBB_ALLOWED)
+        return true;
+    if (access == EBB_REFUSED && request->only_count == 0)
+        return refuse_unknown(rq, r->id);
+    if (request->only_count == 0)
+        return gate_demand(rq, repo, RIGHT_DELETE);
+    for (size_t i = 0; i < request->only_count; i++)
+        if (ebb_reference_parse(request->only[i], EBB_REFERENCE_TAG | EBB_REFERENCE_DIGEST, &ref,
+                                &err) == ST_OK &&
+            !gate_may(rq, ref.repo, RIGHT_DELETE))
+            return ebb_sees(rq, ref.repo) ? gate_demand(rq, ref.repo, RIGHT_DELETE)
+                                          : refuse_unknown(rq, r->id);
+    return true;
+}
 
 /* ---- one receipt ----------------------------------------------------------------------------- */
 
@@ -117,6 +183,8 @@ static void answer_receipt(struct http_request *rq, int64_t id, bool moves)
         ebb_fail(rq, statuses, &err);
         return;
     }
+    if (!moves && !may_see(rq, &c.receipt))
+        return;
     /* What a deletion without grace let go is due now, also when it was long in coming. */
     if (c.receipt.immediate)
         reclaim_loop_wake(api_call_of(rq)->api->reclaim);
@@ -154,8 +222,10 @@ static enum st list(struct db_tx *tx, void *ctx, struct err *err)
 static bool read_repository(struct http_request *rq, str *out)
 {
     struct err err = { 0 };
-    if (!http_query(rq, "repository", out) || name_check(*out, &err) == ST_OK)
-        return true;
+    if (!http_query(rq, "repository", out))
+        return ebb_demand_prefix(rq, STR(""), RIGHT_DELETE);
+    if (name_check(*out, &err) == ST_OK)
+        return gate_demand(rq, *out, RIGHT_DELETE);
     (void)err_wrap(&err, "?repository=");
     ebb_fail(rq, NULL, &err);
     return false;
@@ -227,7 +297,7 @@ void ebb_receipt_items_get(struct http_request *rq)
         ebb_fail(rq, statuses, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!may_read(rq, &c) || !ebb_begin(rq, &o))
         return;
     json_out_open(&o, NULL, '{');
     json_out_open(&o, "items", '[');
@@ -389,17 +459,28 @@ bool ebb_read_undo(struct http_request *rq, const char *key, bool needed, struct
     (void)json_in_text(&in, "reason", EBB_REASON_MAX, &reason);
     out->only = refs;
     out->only_count = count;
-    out->by = ebb_by(rq, reason);
+    out->by = gate_by(rq, reason);
     return ebb_read_end(rq, &in);
 }
 
 void ebb_receipt_undo_post(struct http_request *rq)
 {
     struct undo_request request = { 0 };
+    struct receipt_call c = { .r = api_call_of(rq)->api->registry };
     struct err err = { 0 };
     int64_t undo = 0;
     if (!ebb_id(rq, "receipt-unknown", &request.receipt_id) ||
         !ebb_read_undo(rq, "only", false, &request))
+        return;
+    c.id = request.receipt_id;
+    c.arena = ebb_arena(rq, PAGE_BYTES_MAX);
+    if (c.arena == NULL)
+        return;
+    if (db_read(c.r->db, find, &c, &err) != ST_OK) {
+        ebb_fail(rq, statuses, &err);
+        return;
+    }
+    if (!may_undo(rq, &c.receipt, &request))
         return;
     if (undo_receipt(api_call_of(rq)->api->deletion, &request, ebb_now(rq), &undo, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);

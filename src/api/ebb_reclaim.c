@@ -7,7 +7,7 @@
 
 #define STATUS_BYTES_MAX (4 * MIB)
 
-static const struct ebb_status statuses[] = {
+static const struct answer_status statuses[] = {
     { ST_BUSY, 409, "reclaim-paused" },
     { ST_OK, 0, NULL },
 };

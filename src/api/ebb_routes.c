@@ -9,89 +9,6 @@
  */
 #include "api/ebb_int.h"
 
-static void enter(struct http_request *rq);
-
-#define ROUTE(label, limit)                                                                        \
-    {                                                                                              \
-        .name = (label), .worker = true, .body_max = (limit), .handle = enter                      \
-    }
-static const struct http_route looking = ROUTE("ebb_look", API_BODY_DROPPED_MAX);
-static const struct http_route deleting = ROUTE("ebb_delete", JSON_IN_BYTES_MAX);
-static const struct http_route receipts = ROUTE("ebb_receipts", JSON_IN_BYTES_MAX);
-static const struct http_route rules = ROUTE("ebb_rules", JSON_IN_BYTES_MAX);
-static const struct http_route reclaim = ROUTE("ebb_reclaim", JSON_IN_BYTES_MAX);
-static const struct http_route check = ROUTE("check", API_BODY_DROPPED_MAX);
-
-static const struct ebb_door doors[] = {
-    { "/openapi.json", HTTP_GET, ebb_openapi_get, &looking, EBB_NO_BODY, { 0 } },
-
-    { "/plans", HTTP_POST, ebb_plans_post, &deleting, EBB_BODY, { 0 } },
-    { "/plans/*", HTTP_GET, ebb_plan_get, &deleting, EBB_NO_BODY, { 0 } },
-    { "/plans/*", HTTP_DELETE, ebb_plan_delete, &deleting, EBB_NO_BODY, { 0 } },
-    { "/plans/*/items",
-      HTTP_GET,
-      ebb_plan_items_get,
-      &deleting,
-      EBB_NO_BODY,
-      { "after", "n", "kind", "state" } },
-    { "/plans/*/apply", HTTP_POST, ebb_plan_apply_post, &deleting, EBB_MAY_BODY, { 0 } },
-
-    { "/receipts",
-      HTTP_GET,
-      ebb_receipts_get,
-      &receipts,
-      EBB_NO_BODY,
-      { "after", "n", "repository" } },
-    { "/receipts/key", HTTP_GET, ebb_receipts_key_get, &receipts, EBB_NO_BODY, { 0 } },
-    { "/receipts/verify",
-      HTTP_GET,
-      ebb_receipts_verify_get,
-      &receipts,
-      EBB_NO_BODY,
-      { "from", "hash" } },
-    { "/receipts/*", HTTP_GET, ebb_receipt_get, &receipts, EBB_NO_BODY, { 0 } },
-    { "/receipts/*/items",
-      HTTP_GET,
-      ebb_receipt_items_get,
-      &receipts,
-      EBB_NO_BODY,
-      { "after", "n" } },
-    { "/receipts/*/undo", HTTP_POST, ebb_receipt_undo_post, &receipts, EBB_MAY_BODY, { 0 } },
-
-    { "/trash", HTTP_GET, ebb_trash_get, &receipts, EBB_NO_BODY, { "prefix", "after", "n" } },
-    { "/trash/restore", HTTP_POST, ebb_trash_restore_post, &receipts, EBB_BODY, { 0 } },
-
-    { "/repositories",
-      HTTP_GET,
-      ebb_repositories_get,
-      &looking,
-      EBB_NO_BODY,
-      { "prefix", "after", "n" } },
-    { "/tags", HTTP_GET, ebb_tags_get, &looking, EBB_NO_BODY, { "repository", "after", "n" } },
-    { "/show", HTTP_GET, ebb_show_get, &looking, EBB_NO_BODY, { "reference" } },
-    { "/usage", HTTP_GET, ebb_usage_get, &looking, EBB_NO_BODY, { "prefix", "depth" } },
-    { "/why", HTTP_GET, ebb_why_get, &looking, EBB_NO_BODY, { "reference" } },
-    { "/proposals", HTTP_POST, ebb_proposals_post, &deleting, EBB_BODY, { 0 } },
-
-    { "/rules", HTTP_GET, ebb_rules_get, &rules, EBB_NO_BODY, { 0 } },
-    { "/rules", HTTP_POST, ebb_rules_post, &rules, EBB_BODY, { 0 } },
-    { "/rules/*", HTTP_DELETE, ebb_rule_delete, &rules, EBB_NO_BODY, { 0 } },
-    { "/holds", HTTP_GET, ebb_holds_get, &rules, EBB_NO_BODY, { "after", "n" } },
-    { "/holds", HTTP_POST, ebb_holds_post, &rules, EBB_BODY, { 0 } },
-    { "/holds/*", HTTP_DELETE, ebb_hold_delete, &rules, EBB_NO_BODY, { 0 } },
-
-    { "/reclaim", HTTP_GET, ebb_reclaim_get, &reclaim, EBB_NO_BODY, { 0 } },
-    { "/reclaim/pause", HTTP_POST, ebb_reclaim_pause_post, &reclaim, EBB_MAY_BODY, { 0 } },
-    { "/reclaim/resume", HTTP_POST, ebb_reclaim_resume_post, &reclaim, EBB_MAY_BODY, { 0 } },
-    { "/reclaim/run", HTTP_POST, ebb_reclaim_run_post, &reclaim, EBB_MAY_BODY, { 0 } },
-    { "/reclaim/reset", HTTP_POST, ebb_reclaim_reset_post, &reclaim, EBB_MAY_BODY, { 0 } },
-
-    { "/check", HTTP_GET, check_get, &check, EBB_NO_BODY, { "from", "n" } },
-    { "/check", HTTP_POST, check_post, &check, EBB_NO_BODY, { "hash", "quick", "rate", "repair" } },
-    { "/check/*", HTTP_GET, check_get, &check, EBB_NO_BODY, { "from", "n" } },
-    { "/check/*", HTTP_DELETE, check_delete, &check, EBB_NO_BODY, { 0 } },
-};
-
 /* ---- what every request passes -------------------------------------------------------------- */
 
 /* The authority of "scheme://authority"; unset for anything else, such as "null". */
@@ -105,7 +22,7 @@ static str authority_of(str origin)
 }
 
 /* A proxy in front may speak another scheme, so only the host is compared. */
-static bool is_cross_site(const struct http_request *rq)
+bool ebb_is_cross_site(const struct http_request *rq)
 {
     str origin = http_header(rq, "Origin");
     str site = http_header(rq, "Sec-Fetch-Site");
@@ -148,19 +65,15 @@ static bool check_body(struct http_request *rq, const struct ebb_door *door)
 /* Which of the door's parameters, or -1. */
 static int query_place(const struct ebb_door *door, str name)
 {
-    for (int i = 0; i < EBB_QUERIES_MAX && door->queries[i] != NULL; i++)
-        if (str_eq(name, str_of(door->queries[i])))
-            return i;
+    str rest = str_of(door->queries);
+    for (int place = 0; rest.len > 0; place++) {
+        str word = rest;
+        if (!str_cut(rest, ',', &word, &rest))
+            rest = STR("");
+        if (str_eq(name, str_trim(word)))
+            return place;
+    }
     return -1;
-}
-
-static str queries_text(struct http_request *rq, const struct ebb_door *door)
-{
-    str all = STR("");
-    for (int i = 0; i < EBB_QUERIES_MAX && door->queries[i] != NULL; i++)
-        all =
-            arena_printf(&rq->arena, "%.*s%s%s", STR_FMT(all), i > 0 ? ", " : "", door->queries[i]);
-    return all.len == 0 ? STR("none") : all;
 }
 
 static bool refuse_query(struct http_request *rq, str detail)
@@ -193,28 +106,30 @@ static bool check_query(struct http_request *rq, const struct ebb_door *door)
             return refuse_query(rq, STR("a parameter is not UTF-8"));
         int place = st == ST_OK ? query_place(door, name) : -1;
         if (place < 0)
-            return refuse_query(rq, arena_printf(&rq->arena,
-                                                 "there is no parameter \"%.*s\" here; there are:"
-                                                 " %.*s",
-                                                 (int)MIN(name.len, (size_t)60), name.ptr,
-                                                 STR_FMT(queries_text(rq, door))));
+            return refuse_query(rq,
+                                arena_printf(&rq->arena,
+                                             "there is no parameter \"%.*s\" here; there are:"
+                                             " %s",
+                                             (int)MIN(name.len, (size_t)60), name.ptr,
+                                             door->queries[0] == '\0' ? "none" : door->queries));
         if ((seen & 1U << place) != 0)
-            return refuse_query(
-                rq, arena_printf(&rq->arena, "?%s= is given twice", door->queries[place]));
+            return refuse_query(rq,
+                                arena_printf(&rq->arena, "?%.*s= is given twice", STR_FMT(name)));
         seen |= 1U << place;
     }
     return true;
 }
 
-static void enter(struct http_request *rq)
+static void answer_cross_site(struct http_request *rq)
+{
+    ebb_problem(rq, 403, "cross-site",
+                STR("this request was made by a page of another site than the registry's"),
+                STR_NONE);
+}
+
+void ebb_enter(struct http_request *rq)
 {
     const struct ebb_door *door = api_call_of(rq)->door;
-    if (is_cross_site(rq)) {
-        ebb_problem(rq, 403, "cross-site",
-                    STR("this request was made by a page of another site than the registry's"),
-                    STR_NONE);
-        return;
-    }
     if (check_query(rq, door) && check_body(rq, door))
         door->answer(rq);
 }
@@ -253,9 +168,9 @@ static void answer_no_method(struct http_request *rq)
     str path = str_slice(rq->path, sizeof(EBB_ROOT) - 1, rq->path.len);
     str ignored = STR_NONE;
     int methods = 0;
-    for (size_t i = 0; i < ARRAY_LEN(doors); i++)
-        if (matches(&doors[i], path, &ignored))
-            methods |= (int)doors[i].method;
+    for (size_t i = 0; i < ebb_door_count; i++)
+        if (matches(&ebb_doors[i], path, &ignored))
+            methods |= (int)ebb_doors[i].method;
     str allow = arena_printf(&rq->arena, "%s%s%s", (methods & HTTP_GET) != 0 ? ", GET, HEAD" : "",
                              (methods & HTTP_POST) != 0 ? ", POST" : "",
                              (methods & HTTP_DELETE) != 0 ? ", DELETE" : "");
@@ -270,11 +185,15 @@ static const struct http_route no_method = { .name = "none",
                                              .body_max = API_BODY_DROPPED_MAX,
                                              .handle = answer_no_method };
 
+static const struct http_route cross_site = { .name = "none",
+                                              .body_max = JSON_IN_BYTES_MAX,
+                                              .handle = answer_cross_site };
+
 /* Literal paths stand before "*" in the table, so "/receipts/key" is no id. */
 static const struct ebb_door *find(str path, enum http_method method, bool *known, str *id)
 {
-    for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
-        const struct ebb_door *door = &doors[i];
+    for (size_t i = 0; i < ebb_door_count; i++) {
+        const struct ebb_door *door = &ebb_doors[i];
         str found = STR_NONE;
         if (!matches(door, path, &found))
             continue;
@@ -293,6 +212,16 @@ bool ebb_is_mine(str path)
     return str_starts(path, root) && (path.len == root.len || path.ptr[root.len] == '/');
 }
 
+static const struct http_route *pass(struct http_request *rq, const struct ebb_door *door)
+{
+    struct gate_need need = { .path = STR("") };
+    if (door->need == EBB_NEEDS_SIGNED_IN)
+        need.signed_in = true;
+    else if (door->need == EBB_NEEDS_ADMIN)
+        need.rights = RIGHT_ADMIN;
+    return gate_pass(rq, &ebb_family, &need, door->route);
+}
+
 const struct http_route *ebb_route(struct http_request *rq)
 {
     struct api_call *call = api_call_of(rq);
@@ -307,5 +236,7 @@ const struct http_route *ebb_route(struct http_request *rq)
     if (id.ptr != NULL && http_unescape(&rq->arena, id, &call->reference, NULL) != ST_OK)
         return &no_path;
     call->door = door;
-    return door->route;
+    if (ebb_is_cross_site(rq)) /* before it learns who asks, or that nobody does */
+        return &cross_site;
+    return pass(rq, door);
 }

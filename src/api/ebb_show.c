@@ -9,7 +9,7 @@
 
 #define SHOW_BYTES_MAX (64 * MIB)
 
-static const struct ebb_status statuses[] = {
+static const struct answer_status statuses[] = {
     { ST_NOT_FOUND, 404, "image-unknown" },
     { ST_OK, 0, NULL },
 };
@@ -35,9 +35,10 @@ static int by_digest(const void *a, const void *b)
 }
 
 /* `b` is NULL for what is named and not there, `d` when the manifest could not be read. */
-static void add_blob(struct json_out *o, const struct inspect_blob *b, const struct descriptor *d,
+static void add_blob(const struct show *s, const struct inspect_blob *b, const struct descriptor *d,
                      bool is_config)
 {
+    struct json_out *o = s->o;
     json_out_open(o, NULL, '{');
     json_out_digest(o, "digest", b != NULL ? &b->digest : &d->digest);
     json_out_text(o, "role", d == NULL ? STR_NONE : is_config ? STR("config") : STR("layer"));
@@ -48,7 +49,7 @@ static void add_blob(struct json_out *o, const struct inspect_blob *b, const str
     json_out_count(o, "repositories", b == NULL ? 0 : b->repositories);
     json_out_open(o, "shared_with", '[');
     for (size_t i = 0; b != NULL && i < b->sharer_count; i++)
-        json_out_text(o, NULL, b->sharers[i]);
+        json_out_text(o, NULL, ebb_sees(s->rq, b->sharers[i]) ? b->sharers[i] : STR_NONE);
     json_out_close(o, ']');
     json_out_close(o, '}');
 }
@@ -64,7 +65,7 @@ static void add_parsed_blobs(const struct show *s, const struct inspect_blob **s
         if (s->image->blob_count > 0)
             found = bsearch(&wanted, sorted, s->image->blob_count, sizeof(*sorted), by_digest);
         if (found != NULL || m->blobs[i].foreign)
-            add_blob(s->o, found == NULL ? NULL : *found, &m->blobs[i], i == 0);
+            add_blob(s, found == NULL ? NULL : *found, &m->blobs[i], i == 0);
     }
 }
 
@@ -82,7 +83,7 @@ static void add_blobs(const struct show *s)
         add_parsed_blobs(s, sorted);
     } else {
         for (size_t i = 0; i < image->blob_count; i++)
-            add_blob(s->o, &image->blobs[i], NULL, false);
+            add_blob(s, &image->blobs[i], NULL, false);
     }
     json_out_close(s->o, ']');
     json_out_flag(s->o, "more_blobs", image->more_blobs);
@@ -130,7 +131,7 @@ static void add_freed(const struct show *s)
                                        .repo = s->ref->repo,
                                        .digest = s->image->manifest.digest };
     const struct plan_request request = {
-        .selectors = &selector, .count = 1, .by = ebb_by(s->rq, STR_NONE), .text = STR("{}")
+        .selectors = &selector, .count = 1, .by = gate_by(s->rq, STR_NONE), .text = STR("{}")
     };
     struct plan plan = { 0 };
     struct err err = { 0 };
@@ -189,7 +190,8 @@ void ebb_show_get(struct http_request *rq)
     struct err err = { 0 };
     str text = STR_NONE;
     struct arena *a = ebb_arena(rq, SHOW_BYTES_MAX);
-    if (a == NULL || !ebb_reference(rq, EBB_REFERENCE_TAG | EBB_REFERENCE_DIGEST, &text, &ref))
+    if (a == NULL || !ebb_reference(rq, EBB_REFERENCE_TAG | EBB_REFERENCE_DIGEST, &text, &ref) ||
+        !gate_demand(rq, ref.repo, RIGHT_PULL))
         return;
     if (inspect_image(api->registry, ref.repo, ref.tag, &ref.digest, ebb_now(rq), a, &image,
                       &err) != ST_OK) {

@@ -9,7 +9,7 @@
 
 #define PAGE_BYTES_MAX (64 * MIB)
 
-static const struct ebb_status statuses[] = {
+static const struct answer_status statuses[] = {
     { ST_NOT_FOUND, 404, "trash-unknown" },
     { ST_BUSY, 409, "receipt-open" },
     { ST_OK, 0, NULL },
@@ -62,6 +62,8 @@ void ebb_trash_get(struct http_request *rq)
     struct err err = { 0 };
     if (!ebb_page(rq, &page) || !read_place(rq, page.after, &c.after) || !ebb_prefix(rq, &c.prefix))
         return;
+    if (!ebb_demand_prefix(rq, c.prefix, RIGHT_DELETE))
+        return;
     c.limit = page.limit;
     c.arena = ebb_arena(rq, PAGE_BYTES_MAX);
     if (c.arena == NULL)
@@ -95,12 +97,29 @@ void ebb_trash_get(struct http_request *rq)
     ebb_end(rq, 200, &o);
 }
 
+/* Whether each may be restored; what cannot be seen lies in no trash. */
+static bool demand_each(struct http_request *rq, const struct undo_request *request)
+{
+    struct ebb_reference ref;
+    struct err err = { 0 };
+    for (size_t i = 0; i < request->only_count; i++) {
+        if (ebb_reference_parse(request->only[i], EBB_REFERENCE_TAG | EBB_REFERENCE_DIGEST, &ref,
+                                &err) != ST_OK ||
+            gate_may(rq, ref.repo, RIGHT_DELETE))
+            continue;
+        api_call_of(rq)->absent =
+            arena_printf(&rq->arena, "%.*s does not lie in the trash", STR_FMT(request->only[i]));
+        return gate_demand(rq, ref.repo, RIGHT_DELETE);
+    }
+    return true;
+}
+
 void ebb_trash_restore_post(struct http_request *rq)
 {
     struct undo_request request = { 0 };
     struct err err = { 0 };
     int64_t undo = 0;
-    if (!ebb_read_undo(rq, "references", true, &request))
+    if (!ebb_read_undo(rq, "references", true, &request) || !demand_each(rq, &request))
         return;
     if (undo_newest(api_call_of(rq)->api->deletion, &request, ebb_now(rq), &undo, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * GET /why: what keeps something, and until when.
+ * GET /why: what keeps something, and until when. Of a reference with a repository all keepers are
+ * in that one, so who may pull there may know them; a digest alone looks into all of them.
  */
 #include "api/ebb_int.h"
 #include "meta/inspect.h"
@@ -78,6 +79,15 @@ void ebb_why_get(struct http_request *rq)
     struct arena *a = ebb_arena(rq, 16 * MIB);
     if (a == NULL || !ebb_reference(rq, ANY_REFERENCE, &text, &ref))
         return;
+    if (ref.kind == EBB_REFERENCE_ALONE && !gate_demand(rq, STR(""), RIGHT_ADMIN))
+        return;
+    if (ref.kind != EBB_REFERENCE_ALONE && !ebb_sees(rq, ref.repo)) {
+        if (ebb_is_anonymous(rq))
+            (void)gate_demand(rq, ref.repo, RIGHT_PULL);
+        else
+            answer(rq, text, ref.kind, &(struct inspect_why){ .is_blob = false });
+        return;
+    }
     if (inspect_why(api_call_of(rq)->api->registry, ref.repo, ref.tag, &ref.digest, ebb_now(rq), a,
                     &why, &err) != ST_OK)
         ebb_fail(rq, NULL, &err);

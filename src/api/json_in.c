@@ -140,6 +140,16 @@ bool json_in_text(struct json_in *o, const char *key, size_t bytes_max, str *out
     return j != NULL && copy_text(o, key, j, bytes_max, out);
 }
 
+bool json_in_secret(struct json_in *o, const char *key, size_t bytes_max, str *out)
+{
+    const json_t *j = ask(o, key);
+    if (j != NULL && !json_is_string(j)) {
+        json_in_refuse(o, key, "what was given is no text");
+        return false;
+    }
+    return j != NULL && copy_text(o, key, j, bytes_max, out);
+}
+
 bool json_in_flag(struct json_in *o, const char *key, bool *out)
 {
     const json_t *j = ask(o, key);

@@ -53,6 +53,8 @@ MUST_CHECK enum st json_in_read(struct json_in_body *body, str text, bool may_be
 void json_in_release(struct json_in_body *body);
 
 bool json_in_text(struct json_in *o, const char *key, size_t bytes_max, str *out);
+/* As json_in_text(): no refusal repeats what was given. */
+bool json_in_secret(struct json_in *o, const char *key, size_t bytes_max, str *out);
 bool json_in_flag(struct json_in *o, const char *key, bool *out);
 bool json_in_count(struct json_in *o, const char *key, uint64_t max, uint64_t *out);
 /* A text such as "7d". From one millisecond on: a duration of nothing selects too much. */

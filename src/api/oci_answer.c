@@ -8,10 +8,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "meta/artifacts.h"
 
 #define ERROR_BYTES_MAX (16 * KIB)
 
-void oci_error(struct http_request *rq, int http, const char *code, str message, str detail)
+str oci_error_text(struct http_request *rq, const char *code, str message, str detail)
 {
     AUTO(buf_release) struct buf body = { .max_bytes = ERROR_BYTES_MAX };
     struct api_call *call = api_call_of(rq);
@@ -27,11 +28,16 @@ void oci_error(struct http_request *rq, int http, const char *code, str message,
         text = STR("{\"errors\":[{\"code\":\"UNKNOWN\",\"message\":\"out of memory\"}]}\n");
     if (call != NULL)
         call->failure = arena_dup(&rq->arena, message);
-    oci_answer_json(rq, http, STR("application/json"), text);
+    return text;
+}
+
+void oci_error(struct http_request *rq, int http, const char *code, str message, str detail)
+{
+    oci_answer_json(rq, http, STR("application/json"), oci_error_text(rq, code, message, detail));
 }
 
 /* What every request can meet. */
-static const struct oci_status shared_statuses[] = {
+static const struct answer_status shared_statuses[] = {
     { ST_DENIED, 403, "DENIED" }, /* a rule: its sentence says which */
     { ST_FULL, 507, "DENIED" },   /* a code that clients do not retry, so people see it at once */
     { ST_BUSY, 503, "UNAVAILABLE" },
@@ -41,32 +47,11 @@ static const struct oci_status shared_statuses[] = {
     { ST_OK, 500, "UNKNOWN" },
 };
 
-static const struct oci_status *find_status(const struct oci_status *table, enum st st)
+void oci_fail(struct http_request *rq, const struct answer_status *table, const struct err *err)
 {
-    while (table->st != ST_OK && table->st != st)
-        table++;
-    return table;
-}
-
-void oci_fail(struct http_request *rq, const struct oci_status *table, const struct err *err)
-{
-    const struct oci_status *said = find_status(table, err->st);
-    if (said->st == ST_OK)
-        said = find_status(shared_statuses, err->st);
-    if (said->http >= 500)
-        log_event(LOG_ERROR, "request failed", LOG_STR("id", rq->id),
-                  LOG_STR("error", str_of(err->text)));
-    /* The cause of a 500, and which write found the disk full, is for the operator; all else is for
-     * the client. */
-    str text = str_of(err->text);
-    if (said->http == 500)
-        text = STR("the registry failed inside; its log has the cause under this request's"
-                   " X-Request-Id");
-    if (said->http == 507)
-        text =
-            STR("the registry's disk is full: pulls go on, and pushing works again when space was"
-                " given back");
-    oci_error(rq, said->http, said->code, text, STR_NONE);
+    str text = STR_NONE;
+    const struct answer_status *said = answer_status_of(rq, table, shared_statuses, err, &text);
+    oci_error(rq, said->http, said->word, text, STR_NONE);
     if (said->http == 503 || said->http == 429)
         http_answer_header(rq, "Retry-After", STR("1"));
 }
@@ -160,8 +145,17 @@ struct deletion_order oci_deletion_order(const struct http_request *rq, enum del
     return (struct deletion_order){
         .kind = kind,
         .repo = api_call_of(rq)->repo,
-        .by = { .door = STR("oci"), .actor = STR("anonymous"), .peer = rq->peer },
+        .by = gate_by(rq, STR_NONE),
     };
+}
+
+/* Azure's clients, whose locks these are, take 405 for an answer and try again after any other. */
+static bool is_locked(struct registry *r, const struct deletion_order *order)
+{
+    str tag = order->kind == DELETION_TAG ? order->tag : STR_NONE;
+    bool locked = false;
+    return order->kind != DELETION_BLOB &&
+           artifacts_locked(r, order->repo, tag, &order->digest, &locked, NULL) == ST_OK && locked;
 }
 
 void oci_delete(struct http_request *rq, const struct deletion_order *order, const char *unknown)
@@ -174,9 +168,10 @@ void oci_delete(struct http_request *rq, const struct deletion_order *order, con
     enum st st = deletion_apply(call->api->deletion, order, registry_now(call->api->registry),
                                 &result, &repo_known, &err);
     if (st != ST_OK) {
-        const struct oci_status statuses[] = {
+        bool locked = st == ST_DENIED && is_locked(call->api->registry, order);
+        const struct answer_status statuses[] = {
             { ST_NOT_FOUND, 404, repo_known ? unknown : "NAME_UNKNOWN" },
-            { ST_DENIED, result.in_use ? 405 : 403, "DENIED" },
+            { ST_DENIED, result.in_use || locked ? 405 : 403, "DENIED" },
             { ST_OK, 0, NULL },
         };
         oci_fail(rq, statuses, &err);

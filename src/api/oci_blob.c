@@ -15,12 +15,12 @@
 #define BOUNDARY  "ebb-" /* followed by the request's id */
 #define BLOB_TYPE STR("application/octet-stream")
 
-static const struct oci_status statuses_in_repo[] = {
+static const struct answer_status statuses_in_repo[] = {
     { ST_NOT_FOUND, 404, "BLOB_UNKNOWN" },
     { ST_DAMAGED, 404, "BLOB_UNKNOWN" },
     { ST_OK, 0, NULL },
 };
-static const struct oci_status statuses_no_repo[] = {
+static const struct answer_status statuses_no_repo[] = {
     { ST_NOT_FOUND, 404, "NAME_UNKNOWN" },
     { ST_OK, 0, NULL },
 };

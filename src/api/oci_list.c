@@ -16,10 +16,9 @@ static void ping(struct http_request *rq)
 }
 
 /* Answers `body` from the arena, or that there is no memory for it. */
-static void answer_buf(struct http_request *rq, const char *type, const struct buf *body)
+static void send_buf(struct http_request *rq, const char *type, const struct buf *body)
 {
     struct err err = { 0 };
-    static const struct oci_status none[] = { { ST_OK, 0, NULL } };
     str text = STR_NONE;
     if (buf_status(body, &err) == ST_OK) {
         text = arena_dup(&rq->arena, buf_str(body));
@@ -27,7 +26,7 @@ static void answer_buf(struct http_request *rq, const char *type, const struct b
             err_no_memory(&err);
     }
     if (text.ptr == NULL)
-        oci_fail(rq, none, &err);
+        oci_fail(rq, NULL, &err);
     else
         oci_answer_json(rq, 200, str_of(type), text);
 }
@@ -46,7 +45,7 @@ static void answer_names(struct http_request *rq, struct buf *body, const struct
 {
     add_names(body, page);
     buf_add(body, STR("]}\n"));
-    answer_buf(rq, "application/json", body);
+    send_buf(rq, "application/json", body);
     if (page->more && page->count > 0) {
         str last = http_escape(&rq->arena, page->names[page->count - 1]);
         oci_answer_next(rq, rq->path,
@@ -56,7 +55,7 @@ static void answer_names(struct http_request *rq, struct buf *body, const struct
 
 static void tags(struct http_request *rq)
 {
-    static const struct oci_status statuses[] = {
+    static const struct answer_status statuses[] = {
         { ST_NOT_FOUND, 404, "NAME_UNKNOWN" },
         { ST_OK, 0, NULL },
     };
@@ -78,15 +77,14 @@ static void tags(struct http_request *rq)
 
 static void catalog(struct http_request *rq)
 {
-    static const struct oci_status statuses[] = { { ST_OK, 0, NULL } };
+    static const struct answer_status statuses[] = { { ST_OK, 0, NULL } };
     AUTO(buf_release) struct buf body = { .max_bytes = 32 * MIB };
     struct oci_page asked = { 0 };
     struct name_page page = { 0 };
     struct err err = { 0 };
     if (!oci_read_page(rq, &asked))
         return;
-    if (registry_list_repositories(api_call_of(rq)->api->registry, asked.last, asked.limit,
-                                   &rq->arena, &page, &err) != ST_OK) {
+    if (gate_list_repositories(rq, asked.last, asked.limit, &page, &err) != ST_OK) {
         oci_fail(rq, statuses, &err);
         return;
     }
@@ -143,7 +141,7 @@ static void link_to_next(struct http_request *rq, const struct referrer *last, s
 
 static void referrers(struct http_request *rq)
 {
-    static const struct oci_status statuses[] = { { ST_OK, 0, NULL } };
+    static const struct answer_status statuses[] = { { ST_OK, 0, NULL } };
     AUTO(buf_release) struct buf body = { .max_bytes = 2 * REFERRERS_BYTES_MAX };
     struct api_call *call = api_call_of(rq);
     struct oci_page asked = { 0 };
@@ -167,7 +165,7 @@ static void referrers(struct http_request *rq)
     buf_add(&body, STR("{\"schemaVersion\":2,\"mediaType\":\"" INDEX_TYPE "\",\"manifests\":["));
     size_t added = add_referrers(&body, &page);
     buf_add(&body, STR("]}\n"));
-    answer_buf(rq, INDEX_TYPE, &body);
+    send_buf(rq, INDEX_TYPE, &body);
     if (type.ptr != NULL)
         http_answer_header(rq, "OCI-Filters-Applied", STR("artifactType"));
     if (added > 0 && (page.more || added < page.count))

@@ -10,11 +10,11 @@
 #include "base/buf.h"
 #include "base/metric.h"
 
-static const struct oci_status statuses_in_repo[] = {
+static const struct answer_status statuses_in_repo[] = {
     { ST_NOT_FOUND, 404, "MANIFEST_UNKNOWN" },
     { ST_OK, 0, NULL },
 };
-static const struct oci_status statuses_no_repo[] = {
+static const struct answer_status statuses_no_repo[] = {
     { ST_NOT_FOUND, 404, "NAME_UNKNOWN" },
     { ST_OK, 0, NULL },
 };
@@ -148,7 +148,7 @@ static bool read_target(struct http_request *rq, struct push *p)
 
 static bool parse(struct http_request *rq, struct push *p)
 {
-    static const struct oci_status statuses[] = {
+    static const struct answer_status statuses[] = {
         { ST_INVALID, 400, "MANIFEST_INVALID" },
         { ST_UNSUPPORTED, 400, "MANIFEST_INVALID" },
         { ST_TOO_LARGE, 413, "SIZE_INVALID" },
@@ -203,7 +203,7 @@ static void answer_pushed(struct http_request *rq, const struct push *p)
 
 static void put(struct http_request *rq)
 {
-    static const struct oci_status statuses[] = {
+    static const struct answer_status statuses[] = {
         { ST_MISMATCH, 400, "MANIFEST_INVALID" },
         { ST_INVALID, 400, "MANIFEST_INVALID" },
         { ST_TOO_LARGE, 400, "MANIFEST_INVALID" },
@@ -217,6 +217,7 @@ static void put(struct http_request *rq)
         return;
     const struct registry_push in = {
         .repo = call->repo,
+        .actor = gate_actor(rq),
         .parsed = &p.parsed,
         .digest = &p.digest,
         .payload = rq->body,

@@ -17,7 +17,7 @@
 #include "base/metric.h"
 #include "oci/range.h"
 
-static const struct oci_status statuses[] = {
+static const struct answer_status statuses[] = {
     { ST_NOT_FOUND, 404, "BLOB_UPLOAD_UNKNOWN" },
     { ST_TOO_LARGE, 413, "SIZE_INVALID" },
     { ST_MISMATCH, 400, "DIGEST_INVALID" },
@@ -25,12 +25,12 @@ static const struct oci_status statuses[] = {
     { ST_OK, 0, NULL },
 };
 /* Of taking an upload: another request may have it. */
-static const struct oci_status open_statuses[] = {
+static const struct answer_status open_statuses[] = {
     { ST_NOT_FOUND, 404, "BLOB_UPLOAD_UNKNOWN" },
     { ST_BUSY, 400, "BLOB_UPLOAD_INVALID" },
     { ST_OK, 0, NULL },
 };
-static const struct oci_status start_statuses[] = {
+static const struct answer_status start_statuses[] = {
     { ST_TOO_LARGE, 429, "TOOMANYREQUESTS" },
     { ST_OK, 0, NULL },
 };
@@ -92,6 +92,22 @@ static void fail_transfer(struct http_request *rq, struct err *err)
 
 /* ---- starting ------------------------------------------------------------------------------ */
 
+/* Without ?from= any repository will do in which the blob is and that this caller may pull: the
+ * first of so many. Unset: there is none. */
+#define MOUNT_LOOKS_MAX 1000
+
+static str find_source(struct http_request *rq, const struct digest *d)
+{
+    struct name_page homes = { 0 };
+    if (registry_blob_homes(api_call_of(rq)->api->registry, d, MOUNT_LOOKS_MAX, &rq->arena, &homes,
+                            NULL) != ST_OK)
+        return STR_NONE;
+    for (size_t i = 0; i < homes.count; i++)
+        if (gate_may(rq, homes.names[i], RIGHT_PULL))
+            return homes.names[i];
+    return STR_NONE;
+}
+
 /* ?mount=: true when it was answered. Whatever does not fit starts a session instead, with the same
  * answer for what is not there and what may not be seen. */
 static bool mount(struct http_request *rq)
@@ -104,6 +120,10 @@ static bool mount(struct http_request *rq)
     if (!http_query(rq, "mount", &wanted) || digest_parse(wanted, &digest, &err) != ST_OK)
         return false;
     if (http_query(rq, "from", &from) && name_check(from, &err) != ST_OK)
+        return false;
+    if (from.ptr == NULL && call->api->accounts && (from = find_source(rq, &digest)).ptr == NULL)
+        return false;
+    if (from.ptr != NULL && !gate_may(rq, from, RIGHT_PULL))
         return false;
     struct registry *registry = call->api->registry;
     enum st st = registry_mount(registry, call->repo, from, &digest, registry_now(registry), &err);
@@ -150,7 +170,7 @@ static void start(struct http_request *rq)
         oci_fail(rq, statuses, &err);
         return;
     }
-    if (upload_start(call->api, call->repo, algorithm, &w, &err) != ST_OK) {
+    if (upload_start(call->api, call->repo, gate_actor(rq), algorithm, &w, &err) != ST_OK) {
         oci_fail(rq, start_statuses, &err);
         return;
     }
@@ -257,7 +277,8 @@ static void begin_session(struct http_request *rq, bool ends)
     t->ends = ends;
     if (ends && !read_want(rq, t))
         return;
-    if (upload_open(call->api, call->repo, call->reference, &t->upload, &err) != ST_OK) {
+    if (upload_open(call->api, call->repo, call->reference, gate_actor(rq), &t->upload, &err) !=
+        ST_OK) {
         oci_fail(rq, open_statuses, &err);
         return;
     }
@@ -292,7 +313,8 @@ static void begin_single(struct http_request *rq)
         return;
     if (check_length(rq, t, &err) != ST_OK)
         oci_fail(rq, statuses, &err);
-    else if (upload_start(call->api, call->repo, t->want.algorithm, &t->upload, &err) != ST_OK)
+    else if (upload_start(call->api, call->repo, gate_actor(rq), t->want.algorithm, &t->upload,
+                          &err) != ST_OK)
         oci_fail(rq, start_statuses, &err);
 }
 
@@ -352,8 +374,11 @@ static void status(struct http_request *rq)
     struct err err = { 0 };
     if (!oci_check_repo(rq))
         return;
-    if (registry_find_upload(call->api->registry, call->repo, call->reference, &rq->arena, &row,
-                             &err) != ST_OK)
+    enum st st = registry_find_upload(call->api->registry, call->repo, call->reference, &rq->arena,
+                                      &row, &err);
+    if (st == ST_OK && row.actor.ptr != NULL && !str_eq(row.actor, gate_actor(rq)))
+        st = err_set(&err, ST_NOT_FOUND, "there is no such upload in %.*s", STR_FMT(call->repo));
+    if (st != ST_OK)
         oci_fail(rq, statuses, &err);
     else
         answer_session(rq, 204, call->reference, row.size);
@@ -366,7 +391,7 @@ static void cancel(struct http_request *rq)
     struct err err = { 0 };
     if (!oci_check_repo(rq))
         return;
-    enum st st = upload_open(call->api, call->repo, call->reference, &w, &err);
+    enum st st = upload_open(call->api, call->repo, call->reference, gate_actor(rq), &w, &err);
     if (st == ST_OK)
         st = upload_cancel(&w, &err);
     if (st == ST_OK)

@@ -27,7 +27,7 @@ static void answer_plain(struct http_request *rq, int code, str text)
 }
 
 /* Answers with what `body` holds and releases it. */
-static void answer_buf(struct http_request *rq, int code, str type, struct buf *body)
+static void send_buf(struct http_request *rq, int code, str type, struct buf *body)
 {
     str text = body->failed == ST_OK ? arena_dup(&rq->arena, buf_str(body)) : STR_NONE;
     buf_release(body);
@@ -79,7 +79,7 @@ static void ready(struct http_request *rq)
     buf_add(&body, buf_str(&reasons));
     buf_add(&body, STR("]}\n"));
     buf_release(&reasons);
-    answer_buf(rq, good ? 200 : 503, STR("application/json"), &body);
+    send_buf(rq, good ? 200 : 503, STR("application/json"), &body);
 }
 
 /* Gauges that nobody keeps up to date; one that cannot be read keeps its last value. */
@@ -103,7 +103,7 @@ static void metrics(struct http_request *rq)
     struct buf body = { .max_bytes = METRICS_MAX_BYTES };
     refresh_gauges(api_call_of(rq)->api->registry);
     metric_print(&body);
-    answer_buf(rq, 200, STR("text/plain; version=0.0.4; charset=utf-8"), &body);
+    send_buf(rq, 200, STR("text/plain; version=0.0.4; charset=utf-8"), &body);
 }
 
 static void refuse_method(struct http_request *rq)
@@ -118,7 +118,7 @@ static const struct http_route health_route = { .name = "healthz",
 static const struct http_route ready_route = {
     .name = "readyz", .worker = true, .body_max = API_BODY_DROPPED_MAX, .handle = ready
 };
-static const struct http_route metrics_route = {
+const struct http_route operations_metrics_route = {
     .name = "metrics", .worker = true, .body_max = API_BODY_DROPPED_MAX, .handle = metrics
 };
 static const struct http_route method_route = { .name = "operations",
@@ -133,7 +133,7 @@ const struct http_route *operations_route(struct http_request *rq)
     } routes[] = {
         { { "/healthz", 8 }, &health_route },
         { { "/readyz", 7 }, &ready_route },
-        { { "/metrics", 8 }, &metrics_route },
+        { { "/metrics", 8 }, &operations_metrics_route },
     };
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (!str_eq(rq->path, routes[i].path))

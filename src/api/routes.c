@@ -9,30 +9,50 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* One resource: a handler for each method that it has. */
+/* One resource: a handler for each method that it has, and what it takes to come in. */
 struct resource {
     struct {
         int methods;
         const struct http_route *route;
+        unsigned rights;
+        unsigned action; /* what the challenge asks for */
     } doors[6];
+    enum claim_type type;
+    bool ping; /* any credentials, but some */
 };
 
-static const struct resource ping = { { { HTTP_GET | HTTP_HEAD, &oci_ping_route } } };
-static const struct resource catalog = { { { HTTP_GET | HTTP_HEAD, &oci_catalog_route } } };
-static const struct resource tags = { { { HTTP_GET | HTTP_HEAD, &oci_tags_route } } };
-static const struct resource referrers = { { { HTTP_GET | HTTP_HEAD, &oci_referrers_route } } };
-static const struct resource blob = { { { HTTP_GET, &oci_blob_get_route },
-                                        { HTTP_HEAD, &oci_blob_head_route },
-                                        { HTTP_DELETE, &oci_blob_delete_route } } };
-static const struct resource uploads = { { { HTTP_POST, &oci_upload_start_route } } };
-static const struct resource upload = { { { HTTP_GET | HTTP_HEAD, &oci_upload_status_route },
-                                          { HTTP_PATCH, &oci_upload_patch_route },
-                                          { HTTP_PUT, &oci_upload_put_route },
-                                          { HTTP_DELETE, &oci_upload_cancel_route } } };
-static const struct resource manifest = { { { HTTP_GET, &oci_manifest_get_route },
-                                            { HTTP_HEAD, &oci_manifest_head_route },
-                                            { HTTP_PUT, &oci_manifest_put_route },
-                                            { HTTP_DELETE, &oci_manifest_delete_route } } };
+#define READS  RIGHT_PULL, ACTION_PULL
+#define WRITES RIGHT_PULL | RIGHT_PUSH, ACTION_PULL | ACTION_PUSH
+
+static const struct resource ping = { .doors = { { HTTP_GET | HTTP_HEAD, &oci_ping_route, 0, 0 } },
+                                      .ping = true };
+/* What of it somebody sees is the handler's. */
+static const struct resource catalog = {
+    .doors = { { HTTP_GET | HTTP_HEAD, &oci_catalog_route, 0, ACTION_ALL } },
+    .type = CLAIM_CATALOG,
+    .ping = true,
+};
+static const struct resource tags = { .doors = {
+                                          { HTTP_GET | HTTP_HEAD, &oci_tags_route, READS } } };
+static const struct resource referrers = { .doors = { { HTTP_GET | HTTP_HEAD, &oci_referrers_route,
+                                                        READS } } };
+static const struct resource blob = { .doors = { { HTTP_GET, &oci_blob_get_route, READS },
+                                                 { HTTP_HEAD, &oci_blob_head_route, READS },
+                                                 { HTTP_DELETE, &oci_blob_delete_route,
+                                                   RIGHT_DELETE, ACTION_DELETE } } };
+static const struct resource uploads = { .doors = {
+                                             { HTTP_POST, &oci_upload_start_route, WRITES } } };
+static const struct resource upload = {
+    .doors = { { HTTP_GET | HTTP_HEAD, &oci_upload_status_route, WRITES },
+               { HTTP_PATCH, &oci_upload_patch_route, WRITES },
+               { HTTP_PUT, &oci_upload_put_route, WRITES },
+               { HTTP_DELETE, &oci_upload_cancel_route, WRITES } }
+};
+static const struct resource manifest = { .doors = { { HTTP_GET, &oci_manifest_get_route, READS },
+                                                     { HTTP_HEAD, &oci_manifest_head_route, READS },
+                                                     { HTTP_PUT, &oci_manifest_put_route, WRITES },
+                                                     { HTTP_DELETE, &oci_manifest_delete_route,
+                                                       RIGHT_DELETE, ACTION_DELETE } } };
 
 /* ---- refusals ------------------------------------------------------------------------------ */
 
@@ -137,14 +157,43 @@ static const struct http_route *specialise(struct http_request *rq, const struct
     return route;
 }
 
+/* A name outside the grammar is nobody's: who has credentials hears what is wrong with it. */
+static const struct http_route *pass(struct http_request *rq, const struct resource *resource,
+                                     size_t door)
+{
+    const struct api_call *call = api_call_of(rq);
+    struct gate_need need = { .rights = resource->doors[door].rights,
+                              .action = resource->doors[door].action,
+                              .type = resource->type,
+                              .path = call->repo,
+                              .ping = resource->ping };
+    if (call->repo.ptr != NULL && name_check(call->repo, NULL) != ST_OK)
+        need = (struct gate_need){ .ping = true };
+    return gate_pass(rq, &oci_family, &need, specialise(rq, resource->doors[door].route));
+}
+
 static const struct http_route *pick(struct http_request *rq, const struct resource *resource)
 {
     for (size_t i = 0; i < ARRAY_LEN(resource->doors); i++)
         if ((resource->doors[i].methods & (int)rq->method) != 0)
-            return specialise(rq, resource->doors[i].route);
+            return pass(rq, resource, i);
     api_call_of(rq)->work = (void *)(uintptr_t)resource; /* const: only read back */
     return &no_method;
 }
+
+/* /metrics tells how much is where; /healthz and /readyz are for everybody. */
+static const struct http_route *find_operations(struct http_request *rq)
+{
+    const struct http_route *route = operations_route(rq);
+    const struct gate_need admin = { .rights = RIGHT_ADMIN };
+    if (route != &operations_metrics_route || api_call_of(rq)->api->options.open_metrics)
+        return route;
+    return gate_pass(rq, &oci_family, &admin, route);
+}
+
+static const struct http_route *(*const families[])(struct http_request *rq) = {
+    ebb_route, token_route, gitlab_route, acr_route, arm_route,
+};
 
 static const struct http_route *route(struct http_request *rq)
 {
@@ -157,9 +206,9 @@ static const struct http_route *route(struct http_request *rq)
     if (str_eq(rq->path, STR("/v2")))
         return pick(rq, &ping);
     if (!str_starts(rq->path, STR("/v2/"))) {
-        const struct http_route *found = operations_route(rq);
-        if (found == NULL)
-            found = ebb_route(rq);
+        const struct http_route *found = find_operations(rq);
+        for (size_t i = 0; found == NULL && i < ARRAY_LEN(families); i++)
+            found = families[i](rq);
         return found != NULL ? found : &no_route;
     }
     enum st st = http_unescape(&rq->arena, str_slice(rq->path, 4, rq->path.len), &path, NULL);
@@ -192,6 +241,8 @@ static void refuse(struct http_request *rq, const struct http_refusal *why)
 {
     if (ebb_is_mine(rq->path))
         ebb_refuse(rq, why);
+    else if (gitlab_is_mine(rq->path))
+        gitlab_refuse(rq, why);
     else
         oci_error(rq, why->code, code_of_refusal(why->code), str_of(why->text), STR_NONE);
 }
@@ -233,17 +284,19 @@ static void done(struct http_request *rq, const struct http_outcome *outcome)
     str digest = call == NULL ? STR_NONE : call->digest;
     str reference = call == NULL ? STR_NONE : call->reference;
     str failure = call == NULL ? STR_NONE : call->failure;
+    str actor = call != NULL && api->accounts ? call->who.name : STR_NONE;
     log_event(LOG_INFO, "request", LOG_STR("id", rq->id), LOG_STR("peer", rq->peer),
-              LOG_STR("method", rq->method_text), LOG_STR("path", rq->path),
-              LOG_INT("status", outcome->code), LOG_INT("bytes_in", outcome->bytes_in),
-              LOG_INT("bytes_out", outcome->bytes_out), LOG_INT("us", outcome->duration_us),
-              LOG_STR("repository", repo), LOG_STR("reference", reference),
-              LOG_STR("digest", digest), LOG_STR("error", failure));
+              LOG_STR("actor", actor), LOG_STR("method", rq->method_text),
+              LOG_STR("path", rq->path), LOG_INT("status", outcome->code),
+              LOG_INT("bytes_in", outcome->bytes_in), LOG_INT("bytes_out", outcome->bytes_out),
+              LOG_INT("us", outcome->duration_us), LOG_STR("repository", repo),
+              LOG_STR("reference", reference), LOG_STR("digest", digest),
+              LOG_STR("error", failure));
 }
 
 /* ---- the application ------------------------------------------------------------------------ */
 
-enum st api_new(struct registry *registry, struct deletion *deletion,
+enum st api_new(struct registry *registry, struct deletion *deletion, struct auth *auth,
                 const struct api_options *options, struct api **out, struct err *err)
 {
     struct api *api = mem_new(sizeof(*api));
@@ -251,6 +304,8 @@ enum st api_new(struct registry *registry, struct deletion *deletion,
         return err_no_memory(err);
     api->registry = registry;
     api->deletion = deletion;
+    api->auth = auth;
+    api->accounts = auth != NULL && auth_mode(auth) == AUTH_ACCOUNTS;
     api->options = *options;
     api->manifest_put_route = oci_manifest_put_route;
     api->manifest_put_route.body_max = options->manifest.bytes_max;

@@ -29,17 +29,20 @@ static enum st take(struct api *api, str repo, str id, struct upload_work *out, 
     return ST_OK;
 }
 
-static enum st fill_entry(struct upload_work *w, enum digest_algorithm algorithm, struct err *err)
+static enum st fill_entry(struct upload_work *w, str actor, enum digest_algorithm algorithm,
+                          struct err *err)
 {
     struct upload *u = w->entry;
     u->repo = mem_dup(w->repo.ptr, w->repo.len);
-    if (u->repo == NULL)
+    if (actor.ptr != NULL)
+        u->actor = mem_dup(actor.ptr, actor.len);
+    if (u->repo == NULL || (actor.ptr != NULL && u->actor == NULL))
         return err_no_memory(err);
     u->data.max_bytes = w->api->options.inline_bytes_max + 1;
     return digest_hash_new(algorithm, &u->hash, err);
 }
 
-enum st upload_start(struct api *api, str repo, enum digest_algorithm algorithm,
+enum st upload_start(struct api *api, str repo, str actor, enum digest_algorithm algorithm,
                      struct upload_work *out, struct err *err)
 {
     char id[RNG_ID_LEN + 1];
@@ -48,10 +51,10 @@ enum st upload_start(struct api *api, str repo, enum digest_algorithm algorithm,
     enum st st = take(api, repo, str_of(id), &w, err);
     if (st != ST_OK)
         return st;
-    st = fill_entry(&w, algorithm, err);
+    st = fill_entry(&w, actor, algorithm, err);
     if (st == ST_OK)
-        st =
-            registry_start_upload(api->registry, repo, id_of(&w), registry_now(api->registry), err);
+        st = registry_start_upload(api->registry, repo, id_of(&w), actor,
+                                   registry_now(api->registry), err);
     if (st != ST_OK) {
         upload_table_drop(&api->uploads, w.entry);
         return st;
@@ -69,7 +72,7 @@ static enum st load(struct upload_work *w, struct err *err)
     struct upload *u = w->entry;
     enum st st = registry_find_upload(registry_of(w), w->repo, id_of(w), &scratch, &row, err);
     if (st == ST_OK)
-        st = fill_entry(w, DIGEST_SHA256, err);
+        st = fill_entry(w, row.actor, DIGEST_SHA256, err);
     if (st != ST_OK)
         return st;
     if (row.data.ptr != NULL) {
@@ -87,7 +90,13 @@ static enum st load(struct upload_work *w, struct err *err)
     return st;
 }
 
-enum st upload_open(struct api *api, str repo, str id, struct upload_work *out, struct err *err)
+static bool is_of(const struct upload *u, str repo, str actor)
+{
+    return str_eq(str_of(u->repo), repo) && (u->actor == NULL || str_eq(str_of(u->actor), actor));
+}
+
+enum st upload_open(struct api *api, str repo, str id, str actor, struct upload_work *out,
+                    struct err *err)
 {
     struct upload_work w;
     if (id.len != RNG_ID_LEN)
@@ -95,15 +104,15 @@ enum st upload_open(struct api *api, str repo, str id, struct upload_work *out, 
     enum st st = take(api, repo, id, &w, err);
     if (st != ST_OK)
         return st;
-    if (w.entry->known && !str_eq(str_of(w.entry->repo), repo)) {
-        upload_table_give(&api->uploads, w.entry);
-        return err_set(err, ST_NOT_FOUND, "there is no such upload in %.*s", STR_FMT(repo));
-    }
     if (!w.entry->known)
         st = load(&w, err);
     if (st != ST_OK) {
         upload_table_drop(&api->uploads, w.entry);
         return st;
+    }
+    if (!is_of(w.entry, repo, actor)) {
+        upload_table_give(&api->uploads, w.entry);
+        return err_set(err, ST_NOT_FOUND, "there is no such upload in %.*s", STR_FMT(repo));
     }
     *out = w;
     return ST_OK;

@@ -32,12 +32,14 @@ struct upload_work {
     bool lost;                  /* the store cannot give the bytes back: it can only be ended */
 };
 
-/* Starts a new upload and takes it. */
-MUST_CHECK enum st upload_start(struct api *api, str repo, enum digest_algorithm algorithm,
-                                struct upload_work *out, struct err *err);
-/* Takes one that was started before. ST_NOT_FOUND, ST_BUSY. */
-MUST_CHECK enum st upload_open(struct api *api, str repo, str id, struct upload_work *out,
-                               struct err *err);
+/* Starts a new upload of `actor` and takes it. */
+MUST_CHECK enum st upload_start(struct api *api, str repo, str actor,
+                                enum digest_algorithm algorithm, struct upload_work *out,
+                                struct err *err);
+/* Takes one that was started before. ST_NOT_FOUND, also of another repository or somebody else;
+ * ST_BUSY. */
+MUST_CHECK enum st upload_open(struct api *api, str repo, str id, str actor,
+                               struct upload_work *out, struct err *err);
 /* Before the first byte of an empty upload: what it will be hashed with. */
 void upload_expect(struct upload_work *w, enum digest_algorithm algorithm);
 /* The bytes are borrowed until the next call on this upload: they may still be written while they

@@ -13,6 +13,7 @@ static void upload_free(struct upload *u)
 {
     buf_release(&u->data);
     mem_free(u->repo);
+    mem_free(u->actor);
     digest_hash_free(u->hash);
     mem_free(u);
 }

@@ -34,6 +34,7 @@ struct upload {
     bool taken;
     bool known;    /* the fields below are set */
     bool in_store; /* its name may exist in the store; false only when this process knows better */
+    char *actor;   /* who may go on with it; NULL: anybody who may push */
     char *repo;    /* an upload belongs to the repository that it was started in */
     uint64_t size; /* acknowledged */
     struct buf data;          /* the bytes, while they are few and not in the store */

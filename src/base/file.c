@@ -112,6 +112,13 @@ enum st file_rename_new(int dir, const char *from, const char *to, struct err *e
     return err_sys(err, "rename %s to %s", from, to);
 }
 
+enum st file_rename_over(int dir, const char *from, const char *to, struct err *err)
+{
+    if (!injected() && renameat(dir, from, dir, to) == 0)
+        return ST_OK;
+    return err_sys(err, "rename %s to %s", from, to);
+}
+
 enum st file_mkdir(int dir, const char *path, mode_t mode, struct err *err)
 {
     if (!injected() && (mkdirat(dir, path, mode) == 0 || errno == EEXIST))

@@ -29,6 +29,8 @@ MUST_CHECK enum st file_size(int fd, uint64_t *size, struct err *err);
 MUST_CHECK enum st file_unlink(int dir, const char *path, struct err *err); /* absent is ST_OK */
 /* In one step, as `to` or not at all: ST_EXISTS when `to` is there. */
 MUST_CHECK enum st file_rename_new(int dir, const char *from, const char *to, struct err *err);
+/* In one step, in place of what `to` was. */
+MUST_CHECK enum st file_rename_over(int dir, const char *from, const char *to, struct err *err);
 MUST_CHECK enum st file_mkdir(int dir, const char *path, mode_t mode,
                               struct err *err); /* there is ST_OK */
 

@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -241,10 +242,20 @@ enum st signature_check(const uint8_t public[static SIGNATURE_PUBLIC_BYTES], str
     return ST_OK;
 }
 
+/* Looked up once: EVP_sha256() does it at each use, which costs more than hashing a short text. */
+static EVP_MD *sha256;
+
+static void find_sha256(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 void hash256(const str *slices, size_t n, uint8_t out[static HASH256_BYTES])
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, find_sha256);
     AUTO(free_md) EVP_MD_CTX *md = EVP_MD_CTX_new();
-    bool good = md != NULL && EVP_DigestInit_ex2(md, EVP_sha256(), NULL) == 1;
+    bool good = md != NULL && sha256 != NULL && EVP_DigestInit_ex2(md, sha256, NULL) == 1;
     for (size_t i = 0; good && i < n; i++)
         good = EVP_DigestUpdate(md, bytes_of(slices[i]), slices[i].len) == 1;
     if (!good || EVP_DigestFinal_ex(md, out, NULL) != 1)

@@ -2,25 +2,12 @@
 #include "cli/check.h"
 
 #include <inttypes.h>
-#include <jansson.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "net/http_client.h"
+#include "cli/cli_progress.h"
 
 const char check_help[] =
-    "\n"
-    "Options:\n"
-    "      --hash         read all content again and compare it with its digests\n"
-    "      --rate RATE    read so many bytes in a second at the most: 100MiB; 0 for no\n"
-    "                     limit. Without it: no limit for a directory, 64MiB for a URL\n"
-    "      --quick        hash nothing, not even what the database holds\n"
-    "      --sparse-index of a directory: an index may name what is not there\n"
-    "      --repair       mark damaged content, so that the next push heals it; and\n"
-    "                     remove files that no row names, after asking\n"
-    "  -y, --yes          with --repair: do not ask\n"
-    "  -o, --output FORM  text (default) or json\n"
     "\n"
     "The exit status is 0 when nothing is wrong, 1 when something is or could not be\n"
     "checked, 2 when the command line is wrong. Nothing is changed without --repair.\n"
@@ -31,26 +18,42 @@ const char check_help[] =
 
 /* ---- options ------------------------------------------------------------------------------- */
 
-enum { OPT_HASH = 256, OPT_RATE, OPT_QUICK, OPT_SPARSE, OPT_REPAIR };
-static const struct option options[] = {
-    { "hash", no_argument, NULL, OPT_HASH },     { "rate", required_argument, NULL, OPT_RATE },
-    { "quick", no_argument, NULL, OPT_QUICK },   { "sparse-index", no_argument, NULL, OPT_SPARSE },
-    { "repair", no_argument, NULL, OPT_REPAIR }, { "yes", no_argument, NULL, 'y' },
-    { "output", required_argument, NULL, 'o' },  { 0 },
+struct check_args {
+    struct cli_common common; /* who asks, of a URL */
+    bool hash;
+    const char *rate;
+    bool quick;
+    bool sparse_index;
+    bool repair;
+    bool yes;
+    const char *output;
 };
 
-/* cli_option() knows long options only. */
-static void lengthen(int argc, char **argv)
-{
-    static char yes[] = "--yes";
-    static char output[] = "--output";
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "-y") == 0)
-            argv[i] = yes;
-        else if (strcmp(argv[i], "-o") == 0)
-            argv[i] = output;
-    }
-}
+static const struct cli_flag flags[] = {
+    { "hash", 0, VALUE_SET, NULL, "read all content again and compare it with its digests",
+      offsetof(struct check_args, hash) },
+    { "rate", 0, VALUE_TEXT, "RATE",
+      "read so many bytes in a second at the most: 100MiB;\n0 for no limit. Without it: no limit "
+      "for a directory,\n64MiB for a URL",
+      offsetof(struct check_args, rate) },
+    { "quick", 0, VALUE_SET, NULL, "hash nothing, not even what the database holds",
+      offsetof(struct check_args, quick) },
+    { "sparse-index", 0, VALUE_SET, NULL, "of a directory: an index may name what is not there",
+      offsetof(struct check_args, sparse_index) },
+    { "repair", 0, VALUE_SET, NULL,
+      "mark damaged content, so that the next push heals it;\nand remove files that no row names, "
+      "after asking",
+      offsetof(struct check_args, repair) },
+    { "yes", 'y', VALUE_SET, NULL, "with --repair: do not ask", offsetof(struct check_args, yes) },
+    { "output", 'o', VALUE_TEXT, "FORM", "text (default) or json",
+      offsetof(struct check_args, output) },
+    { 0 },
+};
+const struct cli_group check_groups[] = {
+    { flags, 0 },
+    { CLI_ASKER_FLAGS, offsetof(struct check_args, common) },
+    { 0 },
+};
 
 static bool read_rate(const char *text, uint64_t *out)
 {
@@ -112,83 +115,42 @@ static enum cli_exit check_combination(const struct cli_command *self, struct ch
 enum cli_exit check_call_read(const struct cli_command *self, int argc, char **argv,
                               struct check_call *out)
 {
-    struct check_call c = { 0 };
-    bool yes = false;
-    int found;
-    lengthen(argc, argv);
-    cli_options_begin();
-    while ((found = cli_option(self, argc, argv, options)) != -1) {
-        switch (found) {
-        case OPT_HASH:
-            c.hash = true;
-            break;
-        case OPT_RATE:
-            c.has_rate = true;
-            if (!read_rate(optarg, &c.rate_bytes))
-                return cli_usage(self, "--rate takes bytes such as 100MiB, not \"%.64s\"", optarg);
-            break;
-        case OPT_QUICK:
-            c.quick = true;
-            break;
-        case OPT_SPARSE:
-            c.sparse_index = true;
-            break;
-        case OPT_REPAIR:
-            c.repair = true;
-            break;
-        case 'y':
-            yes = true;
-            break;
-        case 'o':
-            c.json = strcmp(optarg, "json") == 0;
-            if (!c.json && strcmp(optarg, "text") != 0)
-                return cli_usage(self, "--output is text or json, not \"%.64s\"", optarg);
-            break;
-        default:
-            return CLI_USAGE;
-        }
-    }
-    if (argc - optind != 1)
+    struct check_args args = { 0 };
+    char **words;
+    int count;
+    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    if (exit != CLI_DONE)
+        return exit;
+    struct check_call c = { .common = args.common,
+                            .hash = args.hash,
+                            .quick = args.quick,
+                            .sparse_index = args.sparse_index,
+                            .repair = args.repair,
+                            .has_rate = args.rate != NULL,
+                            .json = args.output != NULL && strcmp(args.output, "json") == 0 };
+    if (args.rate != NULL && !read_rate(args.rate, &c.rate_bytes))
+        return cli_usage(self, "--rate takes bytes such as 100MiB, not \"%.64s\"", args.rate);
+    if (args.output != NULL && !c.json && strcmp(args.output, "text") != 0)
+        return cli_usage(self, "--output is text or json, not \"%.64s\"", args.output);
+    if (count != 1)
         return cli_usage(self, "takes one directory or URL");
-    c.target = argv[optind];
-    enum cli_exit exit = check_combination(self, &c, yes);
+    c.target = words[0];
+    c.common.server = words[0];
+    exit = check_combination(self, &c, args.yes);
     if (exit == CLI_DONE)
         *out = c;
     return exit;
 }
 
-/* ---- signals ------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t interrupted;
-
-static void note_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-void check_watch_signals(void)
-{
-    const struct sigaction action = { .sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND };
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
-
-bool check_interrupted(void)
-{
-    return interrupted != 0;
-}
-
 /* ---- asking a registry --------------------------------------------------------------------- */
 
-#define ANSWER_MAX_BYTES ((size_t)(16 * MIB))
-#define PAUSE_MS         50
-#define PAUSE_MAX_MS     500
+#define PAUSE_MS     50
+#define PAUSE_MAX_MS 500
 
 struct asking {
     const struct check_call *call;
-    char base[1024]; /* "http://host:port" */
-    char path[1024]; /* of the check */
+    struct ask_server server;
+    struct ask_path path; /* of the check */
     struct check_printer printer;
     struct check_summary summary;
     size_t from; /* findings read so far */
@@ -197,67 +159,25 @@ struct asking {
     uint64_t not_kept;
 };
 
-static str text_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_string(value) ? (str){ json_string_value(value), json_string_length(value) }
-                                 : STR("");
-}
-
-static uint64_t count_of(const json_t *object, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(object, key));
-    return value < 0 ? 0 : (uint64_t)value;
-}
-
-/* The sentence of an error answer. */
-static enum st refused(const struct http_reply *r, const char *url, struct err *err)
-{
-    json_t *root = json_loadb(r->body.ptr == NULL ? "" : r->body.ptr, r->body.len, 0, NULL);
-    str text = text_of(root, "detail");
-    (void)err_set(err, r->code == 409 ? ST_BUSY : ST_INVALID, "%s answers %d: %.*s", url, r->code,
-                  STR_FMT(text.len > 0 ? text : STR("this is no registry that can be asked")));
-    json_decref(root);
-    return err->st;
-}
-
-static enum st ask(const char *method, const char *url, int want, struct http_reply *out,
-                   struct err *err)
-{
-    const struct http_ask question = { .method = method,
-                                       .url = url,
-                                       .answer_max_bytes = ANSWER_MAX_BYTES };
-    enum st st = http_client_ask(&question, out, err);
-    if (st != ST_OK || out->code == want)
-        return st;
-    st = refused(out, url, err);
-    http_reply_release(out);
-    return st;
-}
-
 static enum st start(struct asking *a, struct err *err)
 {
-    AUTO(http_reply_release) struct http_reply reply = { 0 };
+    AUTO(ask_answer_release) struct ask_answer answer = { 0 };
     const struct check_call *c = a->call;
-    char url[2048];
-    char rate[48] = "";
-    str base = str_of(c->target);
-    while (str_ends(base, STR("/")))
-        base.len--;
-    if (!str_copy(base, a->base, sizeof(a->base)))
-        return err_set(err, ST_INVALID, "the URL is too long");
+    struct ask_path path = ask_path("/check");
+    ask_query_number(&path, "hash", c->hash);
+    ask_query_number(&path, "quick", c->quick);
     if (c->has_rate)
-        (void)snprintf(rate, sizeof(rate), "&rate=%" PRIu64, c->rate_bytes);
-    (void)snprintf(url, sizeof(url), "%s/api/ebb/v1/check?hash=%d&quick=%d%s%s", a->base, c->hash,
-                   c->quick, rate,
-                   !c->repair          ? ""
-                   : c->repair_orphans ? "&repair=blobs,counts,orphans"
-                                       : "&repair=blobs,counts");
-    enum st st = ask("POST", url, 202, &reply, err);
+        ask_query_number(&path, "rate", c->rate_bytes);
+    if (c->repair)
+        ask_query(&path, "repair",
+                  c->repair_orphans ? STR("blobs,counts,orphans") : STR("blobs,counts"));
+    enum st st = ask_server_init(&a->server, &c->common, err);
+    if (st == ST_OK)
+        st = ask(&a->server, "POST", &path, NULL, &answer, err);
     if (st != ST_OK)
         return st;
-    if (reply.location[0] != '/' || !str_copy(str_of(reply.location), a->path, sizeof(a->path)))
-        return err_set(err, ST_INVALID, "%s does not say where its check can be followed", a->base);
+    a->path = ask_path("/check");
+    ask_path_add(&a->path, ask_text(answer.body, "id"));
     return ST_OK;
 }
 
@@ -266,11 +186,11 @@ static void print_page(struct asking *a, const json_t *root)
     const json_t *list = json_object_get(root, "findings");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *f = json_array_get(list, i);
-        const struct check_line line = { .code = text_of(f, "code"),
-                                         .object = text_of(f, "object"),
-                                         .detail = text_of(f, "detail"),
-                                         .meaning = text_of(f, "meaning"),
-                                         .action = text_of(f, "action"),
+        const struct check_line line = { .code = ask_text(f, "code"),
+                                         .object = ask_text(f, "object"),
+                                         .detail = ask_text(f, "detail"),
+                                         .meaning = ask_text(f, "meaning"),
+                                         .action = ask_text(f, "action"),
                                          .wrong = json_is_true(json_object_get(f, "wrong")),
                                          .repaired = json_is_true(json_object_get(f, "repaired")) };
         check_print_finding(&a->printer, &line);
@@ -281,49 +201,40 @@ static void print_page(struct asking *a, const json_t *root)
 /* One look: prints what is new. *more: there is another page at once. */
 static enum st look(struct asking *a, bool *more, struct err *err)
 {
-    AUTO(http_reply_release) struct http_reply reply = { 0 };
-    char url[2200];
-    (void)snprintf(url, sizeof(url), "%s%s?from=%zu", a->base, a->path, a->from);
-    enum st st = ask("GET", url, 200, &reply, err);
+    AUTO(ask_answer_release) struct ask_answer answer = { 0 };
+    struct ask_path path = a->path;
+    ask_query_number(&path, "from", a->from);
+    enum st st = ask(&a->server, "GET", &path, NULL, &answer, err);
     if (st != ST_OK)
         return st;
-    json_t *root =
-        json_loadb(reply.body.ptr == NULL ? "" : reply.body.ptr, reply.body.len, 0, NULL);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return err_set(err, ST_INVALID, "%s answers what is no report of a check", url);
-    }
+    const json_t *root = answer.body;
     const json_t *progress = json_object_get(root, "progress");
     const json_t *summary = json_object_get(root, "summary");
-    const struct check_stage stage = { .phase = text_of(progress, "phase"),
-                                       .objects = count_of(progress, "objects"),
-                                       .bytes = count_of(progress, "bytes"),
-                                       .bytes_total = count_of(progress, "bytes_total"),
-                                       .hash_ms = (int64_t)count_of(progress, "hash_ms") };
+    const struct check_stage stage = { .phase = ask_text(progress, "phase"),
+                                       .objects = ask_count(progress, "objects"),
+                                       .bytes = ask_count(progress, "bytes"),
+                                       .bytes_total = ask_count(progress, "bytes_total"),
+                                       .hash_ms = (int64_t)ask_count(progress, "hash_ms") };
     print_page(a, root);
     *more = json_object_get(root, "next") != NULL;
-    (void)str_copy(text_of(root, "state"), a->state, sizeof(a->state));
-    (void)str_copy(text_of(root, "failure"), a->failure, sizeof(a->failure));
-    a->not_kept = count_of(root, "not_kept");
+    (void)str_copy(ask_text(root, "state"), a->state, sizeof(a->state));
+    (void)str_copy(ask_text(root, "failure"), a->failure, sizeof(a->failure));
+    a->not_kept = ask_count(root, "not_kept");
     for (size_t i = 0; i < CHECK_NUMBERS; i++) {
-        uint64_t value = count_of(summary, check_numbers[i].name);
+        uint64_t value = ask_count(summary, check_numbers[i].name);
         memcpy((char *)&a->summary + check_numbers[i].offset, &value, sizeof(value));
     }
     if (strcmp(a->state, "running") == 0)
         check_print_stage(&a->printer, &stage);
-    json_decref(root);
     return ST_OK;
 }
 
 static void tell_to_stop(struct asking *a)
 {
-    struct http_reply reply = { 0 };
+    AUTO(ask_answer_release) struct ask_answer answer = { 0 };
     struct err err;
-    char url[2200];
-    (void)snprintf(url, sizeof(url), "%s%s", a->base, a->path);
-    if (ask("DELETE", url, 202, &reply, &err) != ST_OK)
+    if (ask(&a->server, "DELETE", &a->path, NULL, &answer, &err) != ST_OK)
         fprintf(stderr, "ebb check: the check may go on: %s\n", err.text);
-    http_reply_release(&reply);
 }
 
 static enum st follow(struct asking *a, struct err *err)
@@ -338,7 +249,7 @@ static enum st follow(struct asking *a, struct err *err)
             (void)nanosleep(&(struct timespec){ .tv_nsec = pause * 1000000 }, NULL);
             pause = MIN(pause * 2, PAUSE_MAX_MS);
         }
-        if (check_interrupted() && !told) {
+        if (progress_interrupted() && !told) {
             tell_to_stop(a);
             told = true;
         }
@@ -351,10 +262,10 @@ enum cli_exit check_call_ask(const struct cli_command *self, const struct check_
 {
     struct asking a = { .call = call };
     struct err err;
+    progress_watch(); /* first: what was begun is told to stop */
     enum st st = start(&a, &err);
     if (st != ST_OK)
         return cli_fail(self, &err);
-    check_watch_signals();
     check_print_begin(&a.printer, call);
     st = follow(&a, &err);
     check_print_end(&a.printer, st == ST_OK ? a.state : "failed", &a.summary);

@@ -11,7 +11,8 @@
 
 struct check_call {
     const char *target;
-    bool remote; /* the target is a URL */
+    bool remote;              /* the target is a URL */
+    struct cli_common common; /* who asks it */
     bool hash;
     bool quick;
     bool sparse_index;
@@ -78,9 +79,5 @@ void check_print_finding(struct check_printer *p, const struct check_line *line)
 void check_print_stage(struct check_printer *p, const struct check_stage *stage);
 /* `state`: "finished", "stopped" or "failed". */
 void check_print_end(struct check_printer *p, const char *state, const struct check_summary *sum);
-
-/* True from the first SIGINT or SIGTERM on, after check_watch_signals(). */
-void check_watch_signals(void);
-bool check_interrupted(void);
 
 #endif

@@ -106,35 +106,53 @@ enum cli_exit cli_read(const struct cli_command *self, int argc, char **argv, vo
 void cli_options_begin(void);
 int cli_option(const struct cli_command *self, int argc, char **argv, const struct option *options);
 
-/* What nearly every command takes. */
+/* What nearly every command takes: which registry, who asks (cli_asker.h), what comes out. */
 struct cli_common {
     const char *server;
+    const char *user;
+    const char *token_file;
+    const char *ca;
+    bool insecure_http;
     enum cli_form form;
 };
 extern const struct cli_flag cli_common_flags[];
+#define CLI_SERVER_FLAGS (&cli_common_flags[1]) /* all but the form */
+#define CLI_ASKER_FLAGS  (&cli_common_flags[2]) /* all but the form and the registry */
 
 /* ---- the commands ---------------------------------------------------------------------------- */
 
 extern const char cli_version[]; /* "0.1.0" */
 extern const char check_help[];
+extern const struct cli_group check_groups[];
 
+extern const struct cli_command account_command;
 extern const struct cli_command apply_command;
+extern const struct cli_command audit_command;
 extern const struct cli_command completion_command;
 extern const struct cli_command du_command;
 extern const struct cli_command hold_command;
+extern const struct cli_command lock_command;
+extern const struct cli_command login_command;
+extern const struct cli_command logout_command;
 extern const struct cli_command ls_command;
+extern const struct cli_command member_command;
+extern const struct cli_command password_command;
 extern const struct cli_command plan_command;
 extern const struct cli_command protect_command;
 extern const struct cli_command purge_command;
 extern const struct cli_command receipt_command;
 extern const struct cli_command receipts_command;
 extern const struct cli_command reclaim_command;
+extern const struct cli_command removal_command;
 extern const struct cli_command rm_command;
 extern const struct cli_command show_command;
+extern const struct cli_command token_command;
 extern const struct cli_command trash_command;
 extern const struct cli_command undo_command;
 extern const struct cli_command untag_command;
 extern const struct cli_command version_command;
+extern const struct cli_command visibility_command;
+extern const struct cli_command whoami_command;
 extern const struct cli_command why_command;
 
 #endif

@@ -11,14 +11,21 @@
 #include <jansson.h>
 
 #include "base/buf.h"
-#include "cli/cli.h"
+#include "cli/cli_asker.h"
 
 struct ask_server {
-    char base[1024]; /* "http://host:port" */
+    char base[1024]; /* "http://host:port", the host in small letters */
+    const char *ca;  /* or NULL */
+    struct asker who;
 };
 
-/* The registry of --server, $EBB_SERVER or this machine. ST_INVALID. */
-MUST_CHECK enum st ask_server_init(struct ask_server *s, const char *given, struct err *err);
+/* The registry of --server, $EBB_SERVER or this machine, and who asks it, for which a password may
+ * be asked for on the terminal. ST_INVALID, ST_DENIED, ST_NOT_FOUND, ST_IO. */
+MUST_CHECK enum st ask_server_init(struct ask_server *s, const struct cli_common *common,
+                                   struct err *err);
+/* Only the registry; nobody asks. */
+MUST_CHECK enum st ask_server_find(struct ask_server *s, const struct cli_common *common,
+                                   struct err *err);
 
 /* A path with its query. */
 struct ask_path {
@@ -38,8 +45,8 @@ struct ask_answer {
 void ask_answer_release(struct ask_answer *a); /* a zeroed one is fine */
 
 /* `body` may be NULL; it is borrowed. ST_GONE: no answer. A refusal gives its `detail` in *err, and
- * its body and code in *out all the same: ST_NOT_FOUND (404), ST_DENIED (403), ST_BUSY (409),
- * ST_EXPIRED (410), ST_INVALID (other 4xx), ST_IO. Release *out in every case. */
+ * its body and code in *out all the same: ST_NOT_FOUND (404), ST_DENIED (401, 403), ST_BUSY (409,
+ * 429), ST_EXPIRED (410), ST_INVALID (other 4xx), ST_IO. Release *out in every case. */
 MUST_CHECK enum st ask(const struct ask_server *s, const char *method, const struct ask_path *path,
                        const json_t *body, struct ask_answer *out, struct err *err);
 /* The `type` of a refusal is urn:ebb:<name>. */

@@ -7,12 +7,22 @@
 
 #define FLAGS_MAX 48
 
+/* The order matters: cli.h gives out what the table ends with. */
 const struct cli_flag cli_common_flags[] = {
+    { "output", 'o', VALUE_FORM, "FORM", "table (default), json or tsv",
+      offsetof(struct cli_common, form) },
     { "server", 0, VALUE_TEXT, "URL",
       "the registry; without it $EBB_SERVER, or else\nhttp://127.0.0.1:5000",
       offsetof(struct cli_common, server) },
-    { "output", 'o', VALUE_FORM, "FORM", "table (default), json or tsv",
-      offsetof(struct cli_common, form) },
+    { "user", 'u', VALUE_TEXT, "NAME", "who asks; the password is $EBB_PASSWORD or asked for",
+      offsetof(struct cli_common, user) },
+    { "token-file", 0, VALUE_TEXT, "PATH",
+      "ask with the token in this file; without either, as\nebb-login(1) says",
+      offsetof(struct cli_common, token_file) },
+    { "ca", 0, VALUE_TEXT, "FILE", "trust these certificates instead of the system's",
+      offsetof(struct cli_common, ca) },
+    { "insecure-http", 0, VALUE_SET, NULL, "send passwords and tokens without encryption, too",
+      offsetof(struct cli_common, insecure_http) },
     { 0 },
 };
 

@@ -157,20 +157,6 @@ void table_end(struct table *t, const char *empty)
     buf_release(&t->cells);
 }
 
-enum cli_exit table_list(const struct cli_command *self, const struct ask_server *s,
-                         const struct ask_path *path, enum cli_form form,
-                         const struct table_column *columns, const char *empty)
-{
-    static struct table t;
-    struct err err;
-    table_begin(&t, form, columns);
-    enum st st = ask_each(s, path, table_row, &t, &err);
-    if (st == ST_OK || t.total > 0)
-        table_end(&t, empty);
-    buf_release(&t.cells);
-    return st == ST_OK ? cli_finish(self) : cli_fail(self, &err);
-}
-
 /* ---- objects --------------------------------------------------------------------------------- */
 
 void table_json(const json_t *object)

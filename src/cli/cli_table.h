@@ -57,11 +57,6 @@ void table_begin(struct table *t, enum cli_form form, const struct table_column 
 enum st table_row(const json_t *item, void *table, struct err *err);
 /* `empty`: the line to print instead of a table without rows; or NULL. */
 void table_end(struct table *t, const char *empty);
-/* A whole list of the API, in one call. */
-enum cli_exit table_list(const struct cli_command *self, const struct ask_server *s,
-                         const struct ask_path *path, enum cli_form form,
-                         const struct table_column *columns, const char *empty);
-
 /* One object: as `title: value` lines, JSON, or one line of tsv. */
 void table_object(enum cli_form form, const struct table_column *columns, const json_t *object);
 void table_json(const json_t *object); /* with its newline, to standard output */

@@ -350,7 +350,7 @@ static enum cli_exit run(const struct delete_call *c, const char *method,
     struct deleting d = { .call = c };
     AUTO(ask_answer_release) struct ask_answer answer = { 0 };
     struct err err;
-    enum st st = ask_server_init(&d.server, c->common.server, &err);
+    enum st st = ask_server_init(&d.server, &c->common, &err);
     if (st == ST_OK)
         st = ask(&d.server, method, path, body, &answer, &err);
     d.plan = answer.body;

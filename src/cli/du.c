@@ -2,7 +2,7 @@
  *
  * `ebb du` - who uses how much.
  */
-#include "cli/cli_table.h"
+#include "cli/cli_call.h"
 
 #define DEPTH_MAX 8 /* the API gives no more */
 
@@ -42,26 +42,21 @@ static enum cli_exit du_run(const struct cli_command *self, int argc, char **arg
 {
     static struct table t;
     struct du_args args = { 0 };
+    struct call_words words = { 0, 1, NULL, NULL, 0 };
+    struct ask_path path = ask_path("/usage");
     struct ask_server s;
     struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count > 1)
-        return cli_usage(self, "\"%.64s\" is one argument too many", words[1]);
     if (args.depth.given && args.depth.value > DEPTH_MAX)
         return cli_usage(self, "--depth is at most %d", DEPTH_MAX);
-    struct ask_path path = ask_path("/usage");
-    str prefix = count == 0 ? STR_NONE : str_of(words[0]);
     uint64_t depth = args.depth.given ? args.depth.value : 1;
-    while (str_ends(prefix, STR("/")))
-        prefix.len--;
-    ask_query(&path, "prefix", prefix);
+    if (words.count > 0)
+        ask_query(&path, "prefix", call_prefix(words.items[0]));
     ask_query_number(&path, "depth", depth);
     AUTO(ask_answer_release) struct ask_answer answer = { 0 };
-    enum st st = ask_server_init(&s, args.common.server, &err);
+    enum st st = ask_server_init(&s, &args.common, &err);
     if (st == ST_OK)
         st = ask(&s, "GET", &path, NULL, &answer, &err);
     if (st == ST_OK && args.common.form == FORM_JSON) {

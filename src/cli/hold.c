@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/quantity.h"
 #include "cli/cli_reference.h"
-#include "cli/cli_table.h"
 #include "cli/cli_text.h"
 #include "cli/protect.h"
 #include "cli/show.h"
@@ -28,9 +27,17 @@ static enum cli_exit ls_run(const struct cli_command *self, int argc, char **arg
     return protect_list(self, argc, argv, "/holds", columns, "There are no holds.");
 }
 
+static void remove_one(const char *word, struct ask_path *path, json_t **body)
+{
+    (void)body;
+    *path = ask_path("/holds");
+    ask_path_add(path, str_of(word));
+}
+
 static enum cli_exit rm_run(const struct cli_command *self, int argc, char **argv)
 {
-    return protect_remove(self, argc, argv, "/holds", "hold");
+    static const struct call_each how = { remove_one, "DELETE", "Ended hold", "removed", true };
+    return protect_remove(self, argc, argv, "hold", &how);
 }
 
 /* "30d" from now on, or a time as the registry takes it. */
@@ -56,7 +63,7 @@ static enum cli_exit read_until(const struct cli_command *self, const char *text
 }
 
 /* A tag is held by the image that it names now. */
-static enum st resolve(const struct ask_server *s, str text, json_t *body, struct err *err)
+static enum st resolve(const struct ask_server *s, str text, json_t **body, struct err *err)
 {
     AUTO(ask_answer_release) struct ask_answer answer = { 0 };
     str repo;
@@ -71,26 +78,25 @@ static enum st resolve(const struct ask_server *s, str text, json_t *body, struc
         digest = ask_text(answer.body, "digest");
     }
     if (repo.len > 0)
-        (void)json_object_set_new(body, "repository", json_stringn(repo.ptr, repo.len));
-    (void)json_object_set_new(body, "digest", json_stringn(digest.ptr, digest.len));
+        call_set(body, "repository", json_stringn(repo.ptr, repo.len));
+    call_set(body, "digest", json_stringn(digest.ptr, digest.len));
     return ST_OK;
 }
 
 static enum cli_exit add_run(const struct cli_command *self, int argc, char **argv)
 {
     struct hold_args args = { 0 };
+    struct call_words words = { 1, 1, "takes one digest, repo@sha256:... or repo:tag", NULL, 0 };
+    const struct ask_path path = ask_path("/holds");
     struct ask_server s;
     struct err err;
     char until[CLOCK_RFC3339_SIZE] = "";
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count != 1)
-        return cli_usage(self, "takes one digest, repo@sha256:... or repo:tag");
-    if (reference_check(str_of(words[0]), REFERENCE_TAG | REFERENCE_IMAGE | REFERENCE_DIGEST,
-                        &err) != ST_OK)
+    str reference = str_of(words.items[0]);
+    if (reference_check(reference, REFERENCE_TAG | REFERENCE_IMAGE | REFERENCE_DIGEST, &err) !=
+        ST_OK)
         return cli_usage(self, "%s", err.text);
     if (args.reason == NULL)
         return cli_usage(self, "why? Give --reason");
@@ -99,16 +105,15 @@ static enum cli_exit add_run(const struct cli_command *self, int argc, char **ar
     if (exit != CLI_DONE)
         return exit;
     json_t *body = json_object();
-    (void)json_object_set_new(body, "reason", json_string(args.reason));
-    if (until[0] != '\0')
-        (void)json_object_set_new(body, "until", json_string(until));
-    enum st st = ask_server_init(&s, args.common.server, &err);
+    call_set_text(&body, "reason", args.reason);
+    call_set_text(&body, "until", until[0] == '\0' ? NULL : until);
+    enum st st = ask_server_init(&s, &args.common, &err);
     if (st == ST_OK)
-        st = resolve(&s, str_of(words[0]), body, &err);
-    exit = st == ST_OK ? protect_add(self, &s, "/holds", body, args.common.form, columns)
-                       : cli_fail(self, &err);
+        st = resolve(&s, reference, &body, &err);
+    if (st == ST_OK)
+        return call_row_of(self, &s, args.common.form, &path, body, columns);
     json_decref(body);
-    return exit;
+    return cli_fail(self, &err);
 }
 
 static const struct cli_flag add_flags[] = {

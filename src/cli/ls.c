@@ -2,7 +2,7 @@
  *
  * `ebb ls` - repositories, or the tags of one.
  */
-#include "cli/cli_table.h"
+#include "cli/cli_call.h"
 
 struct ls_args {
     struct cli_common common;
@@ -44,21 +44,17 @@ static enum st find_repository(const struct ask_server *s, str name, bool *found
 static enum cli_exit ls_run(const struct cli_command *self, int argc, char **argv)
 {
     struct ls_args args = { 0 };
+    struct call_words words = { 0, 1, NULL, NULL, 0 };
     struct ask_server s;
     struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count > 1)
-        return cli_usage(self, "\"%.64s\" is one argument too many", words[1]);
-    str name = count == 0 ? STR_NONE : str_of(words[0]);
-    bool folder = count == 0 || str_ends(name, STR("/")) || args.repositories;
+    str given = words.count == 0 ? STR_NONE : str_of(words.items[0]);
+    str name = words.count == 0 ? STR_NONE : call_prefix(words.items[0]);
+    bool folder = words.count == 0 || name.len < given.len || args.repositories;
     bool tags = false;
-    while (str_ends(name, STR("/")))
-        name.len--;
-    enum st st = ask_server_init(&s, args.common.server, &err);
+    enum st st = ask_server_init(&s, &args.common, &err);
     if (st == ST_OK && !folder)
         st = find_repository(&s, name, &tags, &err);
     if (st != ST_OK)
@@ -66,8 +62,8 @@ static enum cli_exit ls_run(const struct cli_command *self, int argc, char **arg
     struct ask_path path = ask_path(tags ? "/tags" : "/repositories");
     if (name.len > 0)
         ask_query(&path, tags ? "repository" : "prefix", name);
-    return table_list(self, &s, &path, args.common.form, tags ? tag_columns : repository_columns,
-                      tags ? "There are no tags." : "There are no repositories.");
+    return call_list_of(self, &s, args.common.form, &path, tags ? tag_columns : repository_columns,
+                        tags ? "There are no tags." : "There are no repositories.", 0);
 }
 
 static const struct cli_flag flags[] = {

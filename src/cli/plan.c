@@ -2,7 +2,7 @@
  *
  * `ebb plan show`, `ebb apply` - plans that are there.
  */
-#include "cli/cli_table.h"
+#include "cli/cli_call.h"
 #include "cli/delete.h"
 #include "cli/plan_print.h"
 
@@ -65,23 +65,21 @@ static enum cli_exit print_plan(const struct cli_command *self, const struct ask
 static enum cli_exit show_run(const struct cli_command *self, int argc, char **argv)
 {
     struct plan_args args = { 0 };
+    struct call_words words = { 1, 1, "takes the id of one plan", NULL, 0 };
     struct ask_server s;
     struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count != 1)
-        return cli_usage(self, "takes the id of one plan");
-    if (ask_server_init(&s, args.common.server, &err) != ST_OK)
+    if (args.items) {
+        struct ask_path path = ask_path("/plans");
+        ask_path_add(&path, str_of(words.items[0]));
+        ask_path_add(&path, STR("items"));
+        return call_list(self, &args.common, &path, item_columns, "The plan is empty.");
+    }
+    if (ask_server_init(&s, &args.common, &err) != ST_OK)
         return cli_fail(self, &err);
-    if (!args.items)
-        return print_plan(self, &s, &args, words[0]);
-    struct ask_path path = ask_path("/plans");
-    ask_path_add(&path, str_of(words[0]));
-    ask_path_add(&path, STR("items"));
-    return table_list(self, &s, &path, args.common.form, item_columns, "The plan is empty.");
+    return print_plan(self, &s, &args, words.items[0]);
 }
 
 static const struct cli_flag flags[] = {
@@ -125,15 +123,12 @@ struct apply_args {
 static enum cli_exit apply_run(const struct cli_command *self, int argc, char **argv)
 {
     struct apply_args args = { 0 };
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    struct call_words words = { 1, 1, "takes the id of one plan", NULL, 0 };
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count != 1)
-        return cli_usage(self, "takes the id of one plan");
     const struct delete_call call = { .self = self, .common = args.common, .args = args.deletion };
-    return delete_apply(&call, words[0]);
+    return delete_apply(&call, words.items[0]);
 }
 
 static const struct cli_group apply_groups[] = {

@@ -7,6 +7,8 @@
 struct protect_args {
     struct cli_common common;
     const char *tags;
+    const char *push_role;
+    const char *delete_role;
     const char *reason;
 };
 
@@ -16,78 +18,25 @@ enum cli_exit protect_list(const struct cli_command *self, int argc, char **argv
                            const struct table_column *columns, const char *empty)
 {
     struct cli_common common = { 0 };
-    struct ask_server s;
-    struct ask_path at = ask_path(path);
-    struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &common, &words, &count);
-    if (exit != CLI_DONE)
-        return exit;
-    if (count > 0)
-        return cli_usage(self, "\"%.64s\" is one argument too many", words[0]);
-    if (ask_server_init(&s, common.server, &err) != ST_OK)
-        return cli_fail(self, &err);
-    return table_list(self, &s, &at, common.form, columns, empty);
-}
-
-enum cli_exit protect_add(const struct cli_command *self, const struct ask_server *s,
-                          const char *path, const json_t *body, enum cli_form form,
-                          const struct table_column *columns)
-{
-    static struct table t;
-    AUTO(ask_answer_release) struct ask_answer answer = { 0 };
-    struct ask_path at = ask_path(path);
-    struct err err;
-    enum st st = ask(s, "POST", &at, body, &answer, &err);
-    if (st == ST_OK && form == FORM_JSON) {
-        table_json(answer.body);
-    } else if (st == ST_OK) {
-        table_begin(&t, form, columns);
-        st = table_row(answer.body, &t, &err);
-        table_end(&t, NULL);
-    }
-    return st == ST_OK ? cli_finish(self) : cli_fail(self, &err);
+    struct call_words words = { 0 };
+    const struct ask_path at = ask_path(path);
+    enum cli_exit exit = call_read(self, argc, argv, &common, &words);
+    return exit == CLI_DONE ? call_list(self, &common, &at, columns, empty) : exit;
 }
 
 enum cli_exit protect_remove(const struct cli_command *self, int argc, char **argv,
-                             const char *path, const char *what)
+                             const char *what, const struct call_each *how)
 {
     struct cli_common common = { 0 };
-    struct ask_server s;
-    struct err err;
-    char **words;
-    int count;
+    struct call_words words = { 0, CLI_LIST_MAX, NULL, NULL, 0 };
     uint64_t id;
-    enum cli_exit exit = cli_read(self, argc, argv, &common, &words, &count);
-    if (exit != CLI_DONE)
-        return exit;
-    for (int i = 0; i < count; i++)
-        if (!str_to_u64(str_of(words[i]), INT64_MAX, &id))
-            return cli_usage(self, "\"%.64s\" is no number of a %s", words[i], what);
-    if (count == 0)
-        return cli_usage(self, "takes the number of a %s", what);
-    enum st st = ask_server_init(&s, common.server, &err);
-    json_t *removed = json_array();
-    for (int i = 0; st == ST_OK && i < count; i++) {
-        AUTO(ask_answer_release) struct ask_answer answer = { 0 };
-        struct ask_path at = ask_path(path);
-        ask_path_add(&at, str_of(words[i]));
-        st = ask(&s, "DELETE", &at, NULL, &answer, &err);
-        (void)str_to_u64(str_of(words[i]), INT64_MAX, &id);
-        if (st == ST_OK)
-            (void)json_array_append_new(removed, json_integer((json_int_t)id));
-        if (st == ST_OK && common.form == FORM_TABLE)
-            printf("Ended %s %s.\n", what, words[i]);
-        else if (st == ST_OK && common.form == FORM_TSV)
-            printf("%s\n", words[i]);
-    }
-    json_t *out = json_pack("{s:o}", "removed", removed);
-    if (common.form == FORM_JSON)
-        table_json(out);
-    json_decref(out);
-    exit = cli_finish(self);
-    return st == ST_OK ? exit : cli_fail(self, &err);
+    enum cli_exit exit = call_read(self, argc, argv, &common, &words);
+    if (exit == CLI_DONE && words.count == 0)
+        exit = cli_usage(self, "takes the number of a %s", what);
+    for (int i = 0; exit == CLI_DONE && i < words.count; i++)
+        if (!str_to_u64(str_of(words.items[i]), INT64_MAX, &id))
+            exit = cli_usage(self, "\"%.64s\" is no number of a %s", words.items[i], what);
+    return exit == CLI_DONE ? call_each(self, &common, &words, how) : exit;
 }
 
 /* ---- ebb protect ----------------------------------------------------------------------------- */
@@ -100,6 +49,8 @@ static const struct table_column columns[] = {
     { "BY", "actor", TABLE_TEXT, NULL },
     { "SINCE", "created_at", TABLE_TIME, NULL },
     { "REASON", "reason", TABLE_TEXT, NULL },
+    { "PUSH", "push_role", TABLE_TEXT, NULL },
+    { "DELETE", "delete_role", TABLE_TEXT, NULL },
     { 0 },
 };
 
@@ -108,51 +59,66 @@ static enum cli_exit ls_run(const struct cli_command *self, int argc, char **arg
     return protect_list(self, argc, argv, "/rules", columns, "There are no rules.");
 }
 
+static void remove_one(const char *word, struct ask_path *path, json_t **body)
+{
+    (void)body;
+    *path = ask_path("/rules");
+    ask_path_add(path, str_of(word));
+}
+
 static enum cli_exit rm_run(const struct cli_command *self, int argc, char **argv)
 {
-    return protect_remove(self, argc, argv, "/rules", "rule");
+    static const struct call_each how = { remove_one, "DELETE", "Ended rule", "removed", true };
+    return protect_remove(self, argc, argv, "rule", &how);
+}
+
+static enum cli_exit check_combination(const struct cli_command *self,
+                                       const struct protect_args *args, const char *kind)
+{
+    bool levels = strcmp(kind, "levels") == 0;
+    bool read_only = strcmp(kind, "read-only") == 0;
+    bool roles = args->push_role != NULL || args->delete_role != NULL;
+    if (!levels && !read_only && strcmp(kind, "immutable") != 0 && strcmp(kind, "protected") != 0)
+        return cli_usage(
+            self, "\"%.64s\" is no kind; allowed: immutable, protected, read-only, levels", kind);
+    if (read_only && args->tags != NULL)
+        return cli_usage(self, "--tags does not go with read-only, which is about repositories");
+    if (levels != roles)
+        return cli_usage(self, levels ? "levels takes --push-role or --delete-role"
+                                      : "--push-role and --delete-role go with levels");
+    return CLI_DONE;
 }
 
 static enum cli_exit add_run(const struct cli_command *self, int argc, char **argv)
 {
     struct protect_args args = { 0 };
-    struct ask_server s;
-    struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    struct call_words words = { 2, 2, "takes a kind and a glob of repositories", NULL, 0 };
+    const struct ask_path path = ask_path("/rules");
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
+    if (exit == CLI_DONE)
+        exit = check_combination(self, &args, words.items[0]);
     if (exit != CLI_DONE)
         return exit;
-    if (count != 2)
-        return cli_usage(self, "takes a kind and a glob of repositories");
-    bool read_only = strcmp(words[0], "read-only") == 0;
-    if (!read_only && strcmp(words[0], "immutable") != 0 && strcmp(words[0], "protected") != 0)
-        return cli_usage(self, "\"%.64s\" is no kind; allowed: immutable, protected, read-only",
-                         words[0]);
-    if (read_only && args.tags != NULL)
-        return cli_usage(self, "--tags does not go with read-only, which is about repositories");
+    bool read_only = strcmp(words.items[0], "read-only") == 0;
     json_t *body = json_object();
-    const char *tags = read_only ? NULL : args.tags == NULL ? "*" : args.tags;
-    bool good = json_object_set_new(body, "kind", json_string(words[0])) == 0 &&
-                json_object_set_new(body, "repositories", json_string(words[1])) == 0;
-    if (good && tags != NULL)
-        good = json_object_set_new(body, "tags", json_string(tags)) == 0;
-    if (good && args.reason != NULL)
-        good = json_object_set_new(body, "reason", json_string(args.reason)) == 0;
-    if (!good)
-        exit = cli_usage(self, "what is given is not UTF-8");
-    else if (ask_server_init(&s, args.common.server, &err) != ST_OK)
-        exit = cli_fail(self, &err);
-    else
-        exit = protect_add(self, &s, "/rules", body, args.common.form, columns);
-    json_decref(body);
-    return exit;
+    call_set_text(&body, "kind", words.items[0]);
+    call_set_text(&body, "repositories", words.items[1]);
+    call_set_text(&body, "tags", read_only ? NULL : args.tags == NULL ? "*" : args.tags);
+    call_set_text(&body, "push_role", args.push_role);
+    call_set_text(&body, "delete_role", args.delete_role);
+    call_set_text(&body, "reason", args.reason);
+    return call_row(self, &args.common, &path, body, columns);
 }
 
 static const struct cli_flag add_flags[] = {
     { "tags", 0, VALUE_TEXT, "PATTERN",
       "a glob, or re: and a regular expression; all tags\nwithout it",
       offsetof(struct protect_args, tags) },
+    { "push-role", 0, VALUE_TEXT, "ROLE",
+      "of levels: who may set such a tag: maintainer, owner or\nadministrator",
+      offsetof(struct protect_args, push_role) },
+    { "delete-role", 0, VALUE_TEXT, "ROLE", "of levels: who may delete such a tag",
+      offsetof(struct protect_args, delete_role) },
     { "reason", 0, VALUE_TEXT, "TEXT", "why", offsetof(struct protect_args, reason) },
     { 0 },
 };
@@ -180,11 +146,13 @@ static const struct cli_command protect_add_command = {
             "  immutable   a tag that matches is set once: no push over it, no delete\n"
             "  protected   a tag that matches is not deleted; a push may move it\n"
             "  read-only   a repository that matches takes no push and no delete\n"
+            "  levels      a tag that matches is set or deleted by who has such a role or more\n"
             "\n"
             "Examples:\n"
             "  ebb protect add immutable 'prod/**' --tags 'v*'\n"
             "  ebb protect add protected '**' --tags latest --reason 'deployed by name'\n"
-            "  ebb protect add read-only archive/app\n",
+            "  ebb protect add read-only archive/app\n"
+            "  ebb protect add levels 'group/**' --tags 'v*' --delete-role owner\n",
     .run = add_run,
     .groups = add_groups,
 };

@@ -5,16 +5,14 @@
 #ifndef EBB_CLI_PROTECT_H
 #define EBB_CLI_PROTECT_H
 
-#include "cli/cli_table.h"
+#include "cli/cli_call.h"
 
 extern const struct cli_group protect_groups[]; /* the common options */
 
 enum cli_exit protect_list(const struct cli_command *self, int argc, char **argv, const char *path,
                            const struct table_column *columns, const char *empty);
-enum cli_exit protect_add(const struct cli_command *self, const struct ask_server *s,
-                          const char *path, const json_t *body, enum cli_form form,
-                          const struct table_column *columns);
+/* `what`: "rule". */
 enum cli_exit protect_remove(const struct cli_command *self, int argc, char **argv,
-                             const char *path, const char *what);
+                             const char *what, const struct call_each *how);
 
 #endif

@@ -4,7 +4,7 @@
  */
 #include "cli/receipts.h"
 #include "base/quantity.h"
-#include "cli/cli_table.h"
+#include "cli/cli_call.h"
 #include "cli/cli_text.h"
 
 struct receipts_args {
@@ -82,20 +82,13 @@ bool receipts_id(const char *text, struct ask_path *path)
 static enum cli_exit ls_run(const struct cli_command *self, int argc, char **argv)
 {
     struct receipts_args args = { 0 };
-    struct ask_server s;
-    struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    struct call_words words = { 0 };
+    struct ask_path path = ask_path("/receipts");
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count > 0)
-        return cli_usage(self, "\"%.64s\" is one argument too many", words[0]);
-    if (ask_server_init(&s, args.common.server, &err) != ST_OK)
-        return cli_fail(self, &err);
-    struct ask_path path = ask_path("/receipts");
     ask_query(&path, "repository", str_of(args.repository));
-    return table_list(self, &s, &path, args.common.form, list_columns, "There are no receipts.");
+    return call_list(self, &args.common, &path, list_columns, "There are no receipts.");
 }
 
 static const struct cli_flag ls_flags[] = {
@@ -152,22 +145,22 @@ static enum cli_exit print_receipt(const struct cli_command *self, const struct 
 static enum cli_exit receipt_run(const struct cli_command *self, int argc, char **argv)
 {
     struct receipts_args args = { 0 };
+    struct call_words words = { 1, 1, "takes the number of one receipt", NULL, 0 };
     struct ask_server s;
     struct ask_path path;
     struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count != 1 || !receipts_id(words[0], &path))
+    if (!receipts_id(words.items[0], &path))
         return cli_usage(self, "takes the number of one receipt");
-    if (ask_server_init(&s, args.common.server, &err) != ST_OK)
+    if (args.items) {
+        ask_path_add(&path, STR("items"));
+        return call_list(self, &args.common, &path, item_columns, "The receipt is empty.");
+    }
+    if (ask_server_init(&s, &args.common, &err) != ST_OK)
         return cli_fail(self, &err);
-    if (!args.items)
-        return print_receipt(self, &s, &path, args.common.form);
-    ask_path_add(&path, STR("items"));
-    return table_list(self, &s, &path, args.common.form, item_columns, "The receipt is empty.");
+    return print_receipt(self, &s, &path, args.common.form);
 }
 
 static const struct cli_flag flags[] = {

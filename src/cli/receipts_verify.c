@@ -15,7 +15,7 @@
 
 #include "base/mem.h"
 #include "base/signature.h"
-#include "cli/cli_table.h"
+#include "cli/cli_call.h"
 #include "cli/cli_text.h"
 #include "cli/receipts.h"
 
@@ -249,7 +249,7 @@ static enum cli_exit verify(const struct cli_command *self, struct verification 
 {
     struct err err;
     struct ask_path path = ask_path("/receipts");
-    enum st st = ask_server_init(&v->server, args->common.server, &err);
+    enum st st = ask_server_init(&v->server, &args->common, &err);
     if (st == ST_OK)
         st = ask_key(v, args->key, &err);
     if (st == ST_OK)
@@ -284,11 +284,8 @@ static enum cli_exit verify_run(const struct cli_command *self, int argc, char *
 {
     struct verify_args args = { 0 };
     struct verification v = { 0 };
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
-    if (exit == CLI_DONE && count > 0)
-        exit = cli_usage(self, "\"%.64s\" is one argument too many", words[0]);
+    struct call_words words = { 0 };
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit == CLI_DONE)
         exit = read_pins(self, &args, &v);
     if (exit != CLI_DONE)

@@ -4,8 +4,8 @@
  */
 #include "base/clock.h"
 #include "base/quantity.h"
+#include "cli/cli_call.h"
 #include "cli/cli_progress.h"
-#include "cli/cli_table.h"
 #include "cli/cli_text.h"
 
 struct reclaim_args {
@@ -97,13 +97,10 @@ static enum cli_exit print_status(const struct cli_command *self, const json_t *
 static enum cli_exit read_args(const struct cli_command *self, int argc, char **argv,
                                struct reclaim_args *args, struct ask_server *s)
 {
+    struct call_words words = { 0 };
     struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, args, &words, &count);
-    if (exit == CLI_DONE && count > 0)
-        exit = cli_usage(self, "\"%.64s\" is one argument too many", words[0]);
-    if (exit == CLI_DONE && ask_server_init(s, args->common.server, &err) != ST_OK)
+    enum cli_exit exit = call_read(self, argc, argv, args, &words);
+    if (exit == CLI_DONE && ask_server_init(s, &args->common, &err) != ST_OK)
         exit = cli_fail(self, &err);
     return exit;
 }

@@ -3,8 +3,8 @@
  * `ebb show` - one image: what it is made of, who else uses that, what deleting it would free.
  */
 #include "cli/show.h"
+#include "cli/cli_call.h"
 #include "cli/cli_reference.h"
-#include "cli/cli_table.h"
 #include "cli/cli_text.h"
 
 struct show_args {
@@ -120,21 +120,18 @@ static enum st print_parts(const json_t *image, struct err *err)
 static enum cli_exit show_run(const struct cli_command *self, int argc, char **argv)
 {
     struct show_args args = { 0 };
+    struct call_words words = { 1, 1, "takes one reference", NULL, 0 };
     struct ask_server s;
     struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count != 1)
-        return cli_usage(self, "takes one reference");
-    if (reference_check(str_of(words[0]), REFERENCE_TAG | REFERENCE_IMAGE, &err) != ST_OK)
+    if (reference_check(str_of(words.items[0]), REFERENCE_TAG | REFERENCE_IMAGE, &err) != ST_OK)
         return cli_usage(self, "%s", err.text);
     AUTO(ask_answer_release) struct ask_answer answer = { 0 };
-    enum st st = ask_server_init(&s, args.common.server, &err);
+    enum st st = ask_server_init(&s, &args.common, &err);
     if (st == ST_OK)
-        st = show_ask(&s, str_of(words[0]), &answer, &err);
+        st = show_ask(&s, str_of(words.items[0]), &answer, &err);
     if (st != ST_OK)
         return cli_fail(self, &err);
     table_object(args.common.form, head_columns, answer.body);

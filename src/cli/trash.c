@@ -2,15 +2,11 @@
  *
  * `ebb trash` - what was deleted and can still be restored.
  */
+#include "cli/cli_call.h"
 #include "cli/cli_reference.h"
-#include "cli/cli_table.h"
 #include "cli/cli_text.h"
 #include "cli/delete.h"
 #include "cli/undo.h"
-
-struct ls_args {
-    struct cli_common common;
-};
 
 static void add_tags(const json_t *item, enum cli_form form, struct buf *out)
 {
@@ -39,30 +35,18 @@ static const struct table_column columns[] = {
 
 static enum cli_exit ls_run(const struct cli_command *self, int argc, char **argv)
 {
-    struct ls_args args = { 0 };
-    struct ask_server s;
-    struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    struct cli_common common = { 0 };
+    struct call_words words = { 0, 1, NULL, NULL, 0 };
+    struct ask_path path = ask_path("/trash");
+    enum cli_exit exit = call_read(self, argc, argv, &common, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count > 1)
-        return cli_usage(self, "\"%.64s\" is one argument too many", words[1]);
-    if (ask_server_init(&s, args.common.server, &err) != ST_OK)
-        return cli_fail(self, &err);
-    struct ask_path path = ask_path("/trash");
-    str prefix = count == 0 ? STR_NONE : str_of(words[0]);
-    while (str_ends(prefix, STR("/")))
-        prefix.len--;
-    ask_query(&path, "prefix", prefix);
-    return table_list(self, &s, &path, args.common.form, columns, "The trash is empty.");
+    if (words.count > 0)
+        ask_query(&path, "prefix", call_prefix(words.items[0]));
+    return call_list(self, &common, &path, columns, "The trash is empty.");
 }
 
-static const struct cli_group ls_groups[] = {
-    { cli_common_flags, offsetof(struct ls_args, common) },
-    { 0 },
-};
+static const struct cli_group ls_groups[] = { { cli_common_flags, 0 }, { 0 } };
 static const struct cli_command ls_command_of_trash = {
     .name = "trash ls",
     .takes = "[OPTIONS] [PREFIX]",
@@ -109,7 +93,7 @@ static enum cli_exit restore_run(const struct cli_command *self, int argc, char 
                           references, &from_input);
     if (exit == CLI_DONE && undo_fill(&args.undo, body, &err) != ST_OK)
         exit = cli_usage(self, "%s", err.text);
-    if (exit == CLI_DONE && ask_server_init(&s, args.common.server, &err) != ST_OK)
+    if (exit == CLI_DONE && ask_server_init(&s, &args.common, &err) != ST_OK)
         exit = cli_fail(self, &err);
     if (exit == CLI_DONE)
         return undo_ask(self, &s, &path, body, args.common.form);

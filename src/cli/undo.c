@@ -135,7 +135,7 @@ static enum cli_exit undo_run(const struct cli_command *self, int argc, char **a
         exit = add_only(self, &args.only, body);
     if (exit == CLI_DONE && undo_fill(&args.undo, body, &err) != ST_OK)
         exit = cli_usage(self, "%s", err.text);
-    if (exit == CLI_DONE && ask_server_init(&s, args.common.server, &err) != ST_OK)
+    if (exit == CLI_DONE && ask_server_init(&s, &args.common, &err) != ST_OK)
         exit = cli_fail(self, &err);
     if (exit == CLI_DONE)
         return undo_ask(self, &s, &path, body, args.common.form);

@@ -3,14 +3,15 @@
  * `ebb why` - what keeps something, and what could go.
  */
 #include "base/quantity.h"
+#include "cli/cli_call.h"
 #include "cli/cli_reference.h"
-#include "cli/cli_table.h"
 #include "cli/cli_text.h"
 
 struct why_args {
     struct cli_common common;
     struct cli_number free;
     bool now;
+    const char *prefix;
 };
 
 static void add_name(const json_t *item, enum cli_form form, struct buf *out)
@@ -105,10 +106,12 @@ static enum cli_exit propose(const struct cli_command *self, const struct ask_se
     char size[QUANTITY_MAX];
     enum cli_form form = args->common.form;
     json_t *body = json_pack("{s:I,s:b}", "bytes", (json_int_t)args->free.value, "now", args->now);
-    enum st st = ask(s, "POST", &path, body, &answer, &err);
-    json_decref(body);
-    if (st != ST_OK)
-        return cli_fail(self, &err);
+    if (args->prefix != NULL)
+        call_set_prefix(&body, "prefix", args->prefix);
+    enum cli_exit asked = call_ask(self, s, "POST", &path, body, &answer);
+    if (asked != CLI_DONE)
+        return asked;
+    enum st st = ST_OK;
     const json_t *items = json_object_get(answer.body, "items");
     bool enough = json_is_true(json_object_get(answer.body, "enough"));
     if (form == FORM_JSON)
@@ -128,25 +131,24 @@ static enum cli_exit propose(const struct cli_command *self, const struct ask_se
 static enum cli_exit why_run(const struct cli_command *self, int argc, char **argv)
 {
     struct why_args args = { 0 };
+    struct call_words words = { 0, 1, NULL, NULL, 0 };
     struct ask_server s;
     struct err err;
-    char **words;
-    int count;
-    enum cli_exit exit = cli_read(self, argc, argv, &args, &words, &count);
+    enum cli_exit exit = call_read(self, argc, argv, &args, &words);
     if (exit != CLI_DONE)
         return exit;
-    if (count != (args.free.given ? 0 : 1))
+    if (words.count != (args.free.given ? 0 : 1))
         return cli_usage(self, "takes one reference, or --free SIZE");
-    if (args.now && !args.free.given)
-        return cli_usage(self, "--now goes with --free");
+    if ((args.now || args.prefix != NULL) && !args.free.given)
+        return cli_usage(self, "--now and --prefix go with --free");
     if (!args.free.given &&
-        reference_check(str_of(words[0]), REFERENCE_TAG | REFERENCE_IMAGE | REFERENCE_DIGEST,
+        reference_check(str_of(words.items[0]), REFERENCE_TAG | REFERENCE_IMAGE | REFERENCE_DIGEST,
                         &err) != ST_OK)
         return cli_usage(self, "%s", err.text);
-    if (ask_server_init(&s, args.common.server, &err) != ST_OK)
+    if (ask_server_init(&s, &args.common, &err) != ST_OK)
         return cli_fail(self, &err);
     return args.free.given ? propose(self, &s, &args)
-                           : explain(self, &s, words[0], args.common.form);
+                           : explain(self, &s, words.items[0], args.common.form);
 }
 
 static const struct cli_flag flags[] = {
@@ -155,6 +157,8 @@ static const struct cli_flag flags[] = {
     { "now", 0, VALUE_SET, NULL,
       "propose plans without a grace: the space comes back at\nonce, and nothing can be undone",
       offsetof(struct why_args, now) },
+    { "prefix", 0, VALUE_TEXT, "PATH", "look at PATH and what is below it only; takes --free",
+      offsetof(struct why_args, prefix) },
     { 0 },
 };
 static const struct cli_group groups[] = {

@@ -24,8 +24,6 @@
 /* Steps that apply_plan() does itself. */
 #define STEPS_AT_ONCE 2
 
-#define IDS_BYTES ((size_t)(64 * MIB))
-
 struct applying {
     struct removing m;
     struct carry *c;
@@ -33,7 +31,10 @@ struct applying {
     str repo;                   /* that of the item before */
     int64_t repo_id;            /* 0: it is gone */
     bool is_graph;              /* a manifest of it names another */
-    struct buf touched;         /* manifests to review */
+    bool whole_known;           /* whether it may go whole was asked */
+    enum st may_whole;          /* what was answered */
+    struct err whole;           /* why it may not */
+    struct id_list touched;     /* manifests to review */
     struct links_batch batch;   /* that m.keeping names */
     struct tag_target untagged; /* the tag that went last; manifest.id 0: none */
 };
@@ -75,19 +76,24 @@ static enum st check_protection(struct applying *s, const struct plan_item *item
     return st == ST_OK ? ST_OK : err_set(err, st, "%s", denied.text);
 }
 
-static void touch(struct applying *s, int64_t id)
+/* As above, for what goes with its whole repository. */
+static enum st check_whole(struct applying *s, const struct plan_item *item, bool *passed,
+                           struct err *err)
 {
-    size_t len = s->touched.len;
-    if (len < sizeof(id) || memcmp(s->touched.ptr + len - sizeof(id), &id, sizeof(id)) != 0)
-        buf_add(&s->touched, (str){ (const char *)&id, sizeof(id) });
-}
-
-/* The tags of a manifest stand before it, so it is the last one touched. */
-static void untouch(struct applying *s, int64_t id)
-{
-    size_t len = s->touched.len;
-    if (len >= sizeof(id) && memcmp(s->touched.ptr + len - sizeof(id), &id, sizeof(id)) == 0)
-        s->touched.len -= sizeof(id);
+    *passed = true;
+    if (!item->is_whole)
+        return ST_OK;
+    if (!s->whole_known) {
+        s->may_whole =
+            removing_check(&s->m, PROTECT_DELETE_REPOSITORY, item->repo, STR_NONE, NULL, &s->whole);
+        s->whole_known = true;
+    }
+    if (s->may_whole == ST_OK)
+        return ST_OK;
+    *passed = false;
+    if (s->may_whole == ST_DENIED)
+        return skip(s, item, str_of(s->whole.text), err);
+    return err_set(err, s->may_whole, "%s", s->whole.text);
 }
 
 /* ---- one item -------------------------------------------------------------------------------- */
@@ -116,7 +122,7 @@ static enum st apply_tag(struct applying *s, const struct plan_item *item, struc
         st = tags_remove(s->m.tx, s->repo_id, item->tag, err);
     if (st != ST_OK || !passed)
         return st;
-    touch(s, tag.manifest.id);
+    id_list_add_new(&s->touched, tag.manifest.id);
     s->untagged = tag;
     return record(s, item, item->size, STR_NONE, err);
 }
@@ -178,7 +184,7 @@ static enum st touch_below(struct applying *s, int64_t id, struct err *err)
     size_t count = 0;
     enum st st = manifests_below(s->m.tx, id, &scratch, &below, &count, err);
     for (size_t i = 0; i < count && st == ST_OK; i++)
-        touch(s, below[i]);
+        id_list_add_new(&s->touched, below[i]);
     return st;
 }
 
@@ -190,7 +196,7 @@ static enum st trash_manifest(struct applying *s, const struct plan_item *item,
     uint64_t *freed = is_counted(item, row) ? NULL : &receipt->bytes_freed;
     enum st st = manifests_trash(s->m.tx, row->id, standing, receipt->id, receipt->due_at,
                                  &s->m.keeping, s->m.now, freed, err);
-    untouch(s, row->id);
+    id_list_drop_last(&s->touched, row->id); /* its tags went right before it */
     if (st == ST_OK && s->is_graph)
         st = touch_below(s, row->id, err);
     return st == ST_OK ? record(s, item, row->size, STR_NONE, err) : st;
@@ -310,6 +316,7 @@ static enum st find_repository(struct applying *s, str repo, struct err *err)
     if (s->repo.ptr != NULL && str_eq(s->repo, repo))
         return ST_OK;
     s->repo = repo;
+    s->whole_known = false;
     s->untagged.manifest.id = 0;
     enum st st = repositories_find(s->m.tx, repo, &s->repo_id, err);
     if (st == ST_OK)
@@ -320,6 +327,7 @@ static enum st find_repository(struct applying *s, str repo, struct err *err)
 
 static enum st apply_item(struct applying *s, const struct plan_item *item, struct err *err)
 {
+    bool passed = false;
     enum st st = find_repository(s, item->repo, err);
     if (st != ST_OK)
         return st;
@@ -327,6 +335,9 @@ static enum st apply_item(struct applying *s, const struct plan_item *item, stru
         return skip(s, item, item->why.ptr == NULL ? STR("it is protected") : item->why, err);
     if (s->repo_id == 0)
         return skip(s, item, GONE, err);
+    st = check_whole(s, item, &passed, err);
+    if (st != ST_OK || !passed)
+        return st;
     switch (item->kind) {
     case PLAN_TAG:
         return apply_tag(s, item, err);
@@ -350,18 +361,6 @@ static enum st apply_readable(struct applying *s, const struct plan_item *item, 
 
 /* ---- a step ---------------------------------------------------------------------------------- */
 
-static enum st review_touched(struct applying *s, struct err *err)
-{
-    enum st st = buf_status(&s->touched, err);
-    for (size_t at = 0; st == ST_OK && at < s->touched.len; at += sizeof(int64_t)) {
-        int64_t id = 0;
-        memcpy(&id, s->touched.ptr + at, sizeof(id));
-        st =
-            manifests_review(s->m.tx, id, &s->m.keeping, s->m.now, &s->m.receipt->bytes_freed, err);
-    }
-    return st;
-}
-
 static bool goes_with(const struct plan_item *item)
 {
     return item->kind == PLAN_MANIFEST && item->role == PLAN_WITH;
@@ -375,7 +374,7 @@ static enum st apply_items(struct applying *s, const struct plan_item *items, si
         if (!goes_with(&items[i]))
             st = apply_readable(s, &items[i], err);
     if (st == ST_OK)
-        st = review_touched(s, err);
+        st = removing_review(&s->m, &s->touched, &s->m.receipt->bytes_freed, err);
     for (size_t i = 0; i < count && st == ST_OK; i++)
         if (goes_with(&items[i]))
             st = apply_readable(s, &items[i], err);
@@ -386,7 +385,7 @@ static enum st apply_items(struct applying *s, const struct plan_item *items, si
 static enum st apply_chunk(struct carry *c, const struct plan *plan, struct err *err)
 {
     struct receipt *receipt = c->receipt;
-    struct applying s = { .c = c, .plan = plan, .touched = { .max_bytes = IDS_BYTES } };
+    struct applying s = { .c = c, .plan = plan, .touched = ID_LIST };
     struct plan_item *items = NULL;
     size_t count = 0;
     struct err why = { 0 };
@@ -411,7 +410,7 @@ static enum st apply_chunk(struct carry *c, const struct plan *plan, struct err 
         receipt->position++;
     removing_end(&s.m);
     links_batch_release(&s.batch);
-    buf_release(&s.touched);
+    id_list_release(&s.touched);
     return st;
 }
 

@@ -92,6 +92,7 @@ enum st removing_begin(struct removing *m, struct err *err)
 {
     bool any_rules = false;
     bool any_pulls = false;
+    m->memo = (struct protection_memo){ 0 };
     enum st st = selection_any(m->tx, &any_rules, &m->any_holds, &any_pulls, err);
     return st == ST_OK ? protection_load(m->tx, m->d->r->protection, &m->protection, err) : st;
 }
@@ -104,9 +105,13 @@ void removing_end(struct removing *m)
 enum st removing_check(struct removing *m, enum protection_act act, str repo, str tag,
                        const struct digest *digest, struct err *err)
 {
-    const struct protection_case c = {
-        .act = act, .repo = repo, .tag = tag, .digest = m->any_holds ? digest : NULL
-    };
+    const struct protection_case c = { .act = act,
+                                       .actor = m->receipt->actor,
+                                       .repo = repo,
+                                       .tag = tag,
+                                       .digest = digest,
+                                       .no_holds = !m->any_holds,
+                                       .memo = &m->memo };
     return protection_check(m->tx, m->protection, &c, m->now, err);
 }
 
@@ -115,7 +120,15 @@ enum st removing_record(struct removing *m, const struct receipt_item *item, str
     return receipts_add_item(m->tx, m->receipt, item, err);
 }
 
-#define IDS_BYTES ((size_t)(16 * MIB))
+enum st removing_review(struct removing *m, const struct id_list *ids, uint64_t *freed,
+                        struct err *err)
+{
+    enum st st = buf_status(&ids->b, err);
+    int64_t id = 0;
+    for (size_t at = 0; st == ST_OK && id_list_next(ids, &at, &id);)
+        st = manifests_review(m->tx, id, &m->keeping, m->now, freed, err);
+    return st;
+}
 
 /* ---- an order -------------------------------------------------------------------------------- */
 
@@ -151,33 +164,24 @@ static enum st record(struct ordered *o, struct receipt_item item, struct err *e
     return removing_record(&o->m, &item, err);
 }
 
-static enum st add_below(struct ordered *o, int64_t id, struct buf *ids, struct err *err)
+static enum st add_below(struct ordered *o, int64_t id, struct id_list *ids, struct err *err)
 {
     AUTO(arena_release) struct arena scratch = { .limit_bytes = 32 * MIB };
     int64_t *below = NULL;
     size_t count = 0;
     enum st st = manifests_below(o->m.tx, id, &scratch, &below, &count, err);
-    if (st == ST_OK && count > 0)
-        buf_add(ids, (str){ (const char *)below, count * sizeof(*below) });
+    if (st == ST_OK)
+        id_list_add(ids, below, count);
     return st;
-}
-
-static bool next_id(const struct buf *ids, size_t *at, int64_t *id)
-{
-    if (*at == ids->len)
-        return false;
-    memcpy(id, ids->ptr + *at, sizeof(*id));
-    *at += sizeof(*id);
-    return true;
 }
 
 /* Writes down those of `ids` that are loose by now, and what is loose below them. They were kept
  * before, and so was everything below them: nothing is written down that was loose anyway. */
-static enum st record_loose(struct ordered *o, struct buf *ids, struct err *err)
+static enum st record_loose(struct ordered *o, struct id_list *ids, struct err *err)
 {
     AUTO(plan_map_release) struct plan_map seen = { 0 };
     int64_t id = 0;
-    for (size_t at = 0; next_id(ids, &at, &id);) {
+    for (size_t at = 0; id_list_next(ids, &at, &id);) {
         struct standing s = { 0 };
         if (plan_map_find(&seen, id) != PLAN_NOWHERE)
             continue;
@@ -196,18 +200,7 @@ static enum st record_loose(struct ordered *o, struct buf *ids, struct err *err)
         if (st != ST_OK)
             return st;
     }
-    return buf_status(ids, err);
-}
-
-/* Reviews what may have lost its keeper. */
-static enum st let_go(struct ordered *o, const struct buf *ids, struct err *err)
-{
-    struct removing *m = &o->m;
-    enum st st = ST_OK;
-    int64_t id = 0;
-    for (size_t at = 0; st == ST_OK && next_id(ids, &at, &id);)
-        st = manifests_review(m->tx, id, &m->keeping, m->now, &o->receipt.bytes_freed, err);
-    return st;
+    return buf_status(&ids->b, err);
 }
 
 static enum st remove_tag(struct ordered *o, str tag, const struct digest *digest, struct err *err)
@@ -228,7 +221,7 @@ static enum st delete_tag(struct ordered *o, struct err *err)
 {
     struct removing *m = &o->m;
     struct tag_target tag = { 0 };
-    AUTO(buf_release) struct buf ids = { .max_bytes = IDS_BYTES };
+    AUTO(id_list_release) struct id_list ids = ID_LIST;
     enum st st = targets_tag(m->tx, o->repo_id, o->order->tag, &tag, err);
     if (st == ST_NOT_FOUND)
         return err_set(err, st, "there is no tag %.*s in %.*s", STR_FMT(o->order->tag),
@@ -237,9 +230,9 @@ static enum st delete_tag(struct ordered *o, struct err *err)
         st = open_receipt(o, err);
     if (st == ST_OK)
         st = remove_tag(o, o->order->tag, &tag.digest, err);
-    buf_add(&ids, (str){ (const char *)&tag.manifest.id, sizeof(tag.manifest.id) });
+    id_list_add(&ids, &tag.manifest.id, 1);
     if (st == ST_OK)
-        st = let_go(o, &ids, err);
+        st = removing_review(m, &ids, &o->receipt.bytes_freed, err);
     o->result.digest = tag.digest;
     return st == ST_OK ? record_loose(o, &ids, err) : st;
 }
@@ -301,7 +294,7 @@ static enum st delete_manifest(struct ordered *o, struct err *err)
     struct removing *m = &o->m;
     const struct digest *digest = &o->order->digest;
     struct manifest_target row = { 0 };
-    AUTO(buf_release) struct buf ids = { .max_bytes = IDS_BYTES };
+    AUTO(id_list_release) struct id_list ids = ID_LIST;
     char text[DIGEST_TEXT_MAX + 1];
     str name = digest_text(digest, text);
     enum st st = targets_manifest(m->tx, o->repo_id, digest, &row, err);
@@ -319,7 +312,7 @@ static enum st delete_manifest(struct ordered *o, struct err *err)
     if (st == ST_OK)
         st = trash_manifest(o, row.id, err);
     if (st == ST_OK)
-        st = let_go(o, &ids, err);
+        st = removing_review(m, &ids, &o->receipt.bytes_freed, err);
     o->result.digest = *digest;
     return st == ST_OK && row.due_at == 0 ? record_loose(o, &ids, err) : st;
 }
@@ -382,6 +375,7 @@ static enum st apply(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct ordered *o = ctx;
     o->m.tx = tx;
+    o->receipt = (struct receipt){ .actor = o->order->by.actor };
     o->result = (struct deletion_result){ 0 };
     o->repo_known = false;
     enum st st = repositories_find(tx, o->order->repo, &o->repo_id, err);

@@ -159,7 +159,8 @@ static enum st carry_on(struct job *job, int64_t id, struct err *err)
     return st;
 }
 
-/* Everything that is open. False: something failed. */
+/* Everything that is open, then what is old: one that fails holds up neither. False: something
+ * failed. */
 static bool carry_all_on(struct job *job)
 {
     struct looking l = { 0 };
@@ -180,7 +181,7 @@ static bool carry_all_on(struct job *job)
             break;
         l.after = l.id;
     }
-    if (good && !is_stopping(job) && drop_old(job, &err) != ST_OK) {
+    if (!is_stopping(job) && drop_old(job, &err) != ST_OK) {
         log_failure("old receipts could not be dropped", &err);
         good = false;
     }

@@ -29,6 +29,10 @@ struct plan_request {
     bool now; /* without a grace */
     struct deletion_by by;
     str text; /* the request as it came, JSON; kept with the plan and the receipt */
+    /* Whether whoever asks may delete in that repository: patterns pass by the others, and a name
+     * among them is one that is not there. NULL: everywhere. Called within the snapshot. */
+    bool (*may)(void *ctx, str repo);
+    void *may_ctx;
 };
 
 enum plan_warning_code {
@@ -94,6 +98,11 @@ MUST_CHECK enum st plan_make(struct deletion *d, const struct plan_request *requ
 /* ST_NOT_FOUND: never made, or forgotten. */
 MUST_CHECK enum st plan_find(struct deletion *d, str id, int64_t now, struct arena *a,
                              struct plan *out, struct err *err);
+/* Calls `visit` with the name of each repository that the plan has an item in, some more than once,
+ * until it returns false; within a snapshot. ST_NOT_FOUND as plan_find(). */
+MUST_CHECK enum st plan_visit_repositories(struct deletion *d, str id, int64_t now,
+                                           bool (*visit)(void *ctx, str repo), void *ctx,
+                                           struct err *err);
 MUST_CHECK enum st plan_drop(struct deletion *d, str id, struct err *err);
 /* Removes what expired; called by the loop of reclaim. */
 MUST_CHECK enum st plan_expire(struct deletion *d, int64_t now, struct err *err);
@@ -105,6 +114,7 @@ struct plan_item {
     bool is_protected; /* does not go */
     bool was_loose;    /* nothing kept it when the plan was made; see plan_item.h, 4 */
     bool in_trash;     /* lies in the trash: goes for good. What is live by then is left alone */
+    bool is_whole;     /* goes with its whole repository (SELECT_REPOSITORY) */
     str repo;
     str tag; /* of PLAN_TAG */
     struct digest digest;

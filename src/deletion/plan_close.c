@@ -11,13 +11,23 @@ static enum st ask(struct planning *p, enum protection_act act, str tag,
                    const struct digest *digest, uint32_t *why, struct err *err)
 {
     struct err denied = { 0 };
-    const struct protection_case c = {
-        .act = act, .repo = p->g.repo->name, .tag = tag, .digest = digest
-    };
+    const struct protection_case c = { .act = act,
+                                       .actor = p->request->by.actor,
+                                       .repo = p->g.repo->name,
+                                       .tag = tag,
+                                       .digest = digest,
+                                       .memo = &p->memo };
     enum st st = protection_check(p->tx, p->protection, &c, p->now, &denied);
     if (st == ST_DENIED)
         return plan_graph_text(&p->g, str_of(denied.text), why, err);
     return st == ST_OK ? ST_OK : err_set(err, st, "%s", denied.text);
+}
+
+enum st plan_protect_whole(struct planning *p, struct err *err)
+{
+    if (!p->any_rules)
+        return ST_OK;
+    return ask(p, PROTECT_DELETE_REPOSITORY, STR_NONE, NULL, &p->g.refused, err);
 }
 
 /* A protected tag stays, and what it names with it. */
@@ -33,8 +43,9 @@ static enum st protect_node(struct planning *p, uint32_t node, struct err *err)
         char name[256];
         if (!str_copy(plan_graph_name(g, tag->name), name, sizeof(name)))
             return err_set(err, ST_CORRUPT, "the name of a tag is longer than any");
-        uint32_t why = 0; /* asking moves g->bytes */
-        st = ask(p, PROTECT_DELETE_TAG, str_of(name), &digest, &why, err);
+        uint32_t why = g->refused; /* asking moves g->bytes */
+        if (why == 0)
+            st = ask(p, PROTECT_DELETE_TAG, str_of(name), &digest, &why, err);
         if (why == 0)
             continue;
         tag->why = why;
@@ -43,6 +54,8 @@ static enum st protect_node(struct planning *p, uint32_t node, struct err *err)
         n->taken--;
         g->tags_gone--;
     }
+    if (n->why == 0 && (n->flags & NODE_IN_TRASH) == 0)
+        n->why = g->refused;
     if (st == ST_OK && (n->flags & (NODE_EXPLICIT | NODE_UNTAGGED)) != 0 && n->why == 0)
         st = ask(p, PROTECT_DELETE_MANIFEST, STR_NONE, &digest, &n->why, err);
     if (n->why != 0)

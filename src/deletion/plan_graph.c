@@ -21,6 +21,8 @@ void plan_graph_reset(struct planning *p, const struct plan_repo *repo)
     size_t nodes_max = (size_t)MIN(p->items_max * 4 + 1000, (uint64_t)UINT32_MAX - 1);
     size_t items_max = (size_t)MIN(p->items_max, (uint64_t)UINT32_MAX - 1);
     g->repo = repo;
+    g->whole = false;
+    g->refused = 0;
     g->nodes.count = g->tags.count = g->leaves.count = g->uses.count = 0;
     g->nodes.item_bytes = sizeof(struct plan_node);
     g->nodes.max = nodes_max;

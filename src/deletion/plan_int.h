@@ -94,7 +94,9 @@ struct plan_use {
 /* One repository. */
 struct plan_graph {
     const struct plan_repo *repo;
-    bool has_edges; /* a manifest of it names another */
+    bool whole;       /* selected whole */
+    uint32_t refused; /* why that must not be, in bytes; 0: it may */
+    bool has_edges;   /* a manifest of it names another */
     struct plan_array nodes;
     struct plan_map by_id;
     struct plan_array tags;
@@ -169,6 +171,7 @@ struct planning {
     struct db_tx *tx;
     struct arena *a;
     struct protection *protection;
+    struct protection_memo memo; /* of whoever asks */
     bool any_rules, any_holds, any_pulls;
     int64_t pulls_since; /* 0: not known */
     uint64_t items_max;
@@ -215,6 +218,8 @@ void plan_graph_digest(const struct plan_graph *g, const struct plan_node *n, st
 
 /* plan_close.c */
 MUST_CHECK enum st plan_close(struct planning *p, struct err *err);
+/* Whether the repository may go whole: into g.refused. */
+MUST_CHECK enum st plan_protect_whole(struct planning *p, struct err *err);
 
 /* plan_bytes.c */
 MUST_CHECK enum st plan_bytes_of_repository(struct planning *p, struct err *err);

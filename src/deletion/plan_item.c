@@ -11,7 +11,8 @@ enum {
     IN_TRASH = 16,
     SAME_REPO = 32,
     WAS_LOOSE = 64,
-    ALL = 127
+    WHOLE = 128,
+    ALL = 255
 };
 
 void plan_item_put(struct buf *b, const struct plan_item *item, const struct plan_item *before)
@@ -23,6 +24,7 @@ void plan_item_put(struct buf *b, const struct plan_item *item, const struct pla
     head |= item->is_protected ? PROTECTED : 0u;
     head |= item->in_trash ? IN_TRASH : 0u;
     head |= item->was_loose ? WAS_LOOSE : 0u;
+    head |= item->is_whole ? WHOLE : 0u;
     head |= same ? SAME_REPO : 0u;
     buf_add_byte(b, (char)head);
     if (!same)
@@ -46,6 +48,7 @@ static enum st read_item(struct plan_record *r, struct plan_item *out, str repo,
     item.is_protected = (head & PROTECTED) != 0;
     item.in_trash = (head & IN_TRASH) != 0;
     item.was_loose = (head & WAS_LOOSE) != 0;
+    item.is_whole = (head & WHOLE) != 0;
     item.repo = (head & SAME_REPO) != 0 ? repo : plan_record_string(r);
     item.tag = plan_record_string(r);
     str key = plan_record_string(r);

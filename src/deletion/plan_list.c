@@ -51,6 +51,7 @@ static enum st list_leaf(struct planning *p, const struct plan_leaf *leaf, struc
                               .repo = p->g.repo->name,
                               .size = leaf->size,
                               .in_trash = leaf->in_trash,
+                              .is_whole = p->g.whole && !leaf->in_trash,
                               .is_protected = leaf->why != 0,
                               .why = plan_graph_why(&p->g, leaf->why) };
     enum st st = selection_blob_digest(p->tx, leaf->blob_id, &item.digest, err);
@@ -67,6 +68,7 @@ static enum st list_manifest(struct planning *p, struct plan_stream *s, const st
                               .changed_at = n->pushed_at,
                               .was_loose = n->due_at != 0 && (n->flags & NODE_IN_TRASH) == 0,
                               .in_trash = (n->flags & NODE_IN_TRASH) != 0,
+                              .is_whole = p->g.whole && (n->flags & NODE_IN_TRASH) == 0,
                               .is_protected = n->fate == FATE_STAYS };
     plan_graph_digest(&p->g, n, &item.digest);
     if (item.is_protected)
@@ -82,7 +84,7 @@ static enum st list_node(struct planning *p, const struct plan_node *n, struct e
     if (n->fate == FATE_STAYS) /* only what was asked for */
         listed = n->why != 0 && (n->flags & (NODE_EXPLICIT | NODE_UNTAGGED)) != 0;
     struct plan_stream *s = loose_before && n->fate == FATE_TRASH ? &p->early : &p->late;
-    struct plan_item item = { .kind = PLAN_TAG, .repo = g->repo->name };
+    struct plan_item item = { .kind = PLAN_TAG, .repo = g->repo->name, .is_whole = g->whole };
     plan_graph_digest(g, n, &item.digest);
     size_t count = (size_t)listed;
     for (uint32_t t = n->first_tag; t != PLAN_NOWHERE; t = plan_tag_at(g, t)->next)

@@ -61,6 +61,49 @@ enum st plan_find(struct deletion *d, str id, int64_t now, struct arena *a, stru
     return st;
 }
 
+/* ---- repositories ---------------------------------------------------------------------------- */
+
+struct visiting {
+    struct looking look;
+    bool (*visit)(void *ctx, str repo);
+    void *ctx;
+    bool on;
+};
+
+static enum st visit_chunk(struct db_tx *tx, struct visiting *v, uint64_t chunk, struct err *err)
+{
+    AUTO(arena_release) struct arena scratch = { .limit_bytes = 4 * MIB };
+    struct plan_item *items = NULL;
+    size_t count = 0;
+    enum st st = plan_load_chunk(tx, v->look.id, chunk, &scratch, &items, &count, err);
+    for (size_t i = 0; st == ST_OK && i < count && v->on; i++)
+        if (i == 0 || !str_eq(items[i].repo, items[i - 1].repo))
+            v->on = v->visit(v->ctx, items[i].repo);
+    return st;
+}
+
+static enum st visit_chunks(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct visiting *v = ctx;
+    struct looking *l = &v->look;
+    enum st st = plan_load(tx, l->id, l->now, l->a, &l->plan, &l->chunks, err);
+    for (uint64_t i = 0; st == ST_OK && i < l->chunks && v->on; i++)
+        st = visit_chunk(tx, v, i, err);
+    return st;
+}
+
+enum st plan_visit_repositories(struct deletion *d, str id, int64_t now,
+                                bool (*visit)(void *ctx, str repo), void *ctx, struct err *err)
+{
+    AUTO(arena_release) struct arena a = { .limit_bytes = 64 * MIB };
+    struct visiting v = {
+        .look = { .id = id, .now = now, .a = &a }, .visit = visit, .ctx = ctx, .on = true
+    };
+    return db_read(d->r->db, visit_chunks, &v, err);
+}
+
+/* ---- dropping -------------------------------------------------------------------------------- */
+
 static enum st drop(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct looking *l = ctx;

@@ -116,6 +116,11 @@ static enum st select_named(struct planning *p, uint32_t i, str name, struct err
     return st == ST_OK ? add_target(p, &row, i, err) : st;
 }
 
+static bool may(const struct planning *p, str repo)
+{
+    return p->request->may == NULL || p->request->may(p->request->may_ctx, repo);
+}
+
 /* A pattern that cannot be decided does not match (invariant 10). */
 static enum st select_matching(struct planning *p, uint32_t i, struct err *err)
 {
@@ -124,11 +129,14 @@ static enum st select_matching(struct planning *p, uint32_t i, struct err *err)
     struct selection_repository row = { 0 };
     str name = STR_NONE;
     if (pattern_literal(pattern, &name))
-        return select_named(p, i, name, err);
+        return may(p, name)
+                   ? select_named(p, i, name, err)
+                   : err_set(err, ST_NOT_FOUND, "there is no repository %.*s", STR_FMT(name));
     bool trash_only = p->request->selectors[i].kind == SELECT_TRASH;
     enum st st = selection_repositories(p->tx, &rows, pattern_prefix(pattern), err);
     while (st == ST_OK && (st = selection_next_repository(&rows, &row, err)) == ST_OK)
-        if (pattern_match(pattern, row.name) == PATTERN_YES && (row.trash || !trash_only))
+        if (pattern_match(pattern, row.name) == PATTERN_YES && (row.trash || !trash_only) &&
+            may(p, row.name))
             st = add_target(p, &row, i, err);
     return st == ST_END ? ST_OK : st;
 }
@@ -341,12 +349,18 @@ static enum st protect_link(struct planning *p, struct plan_leaf *leaf, struct e
     struct err denied = { 0 };
     if (!p->any_rules && !p->any_holds)
         return ST_OK;
+    if (p->g.refused != 0) {
+        leaf->why = p->g.refused;
+        return ST_OK;
+    }
     enum st st = selection_blob_digest(p->tx, leaf->blob_id, &digest, err);
     if (st != ST_OK)
         return st;
     const struct protection_case c = { .act = PROTECT_DELETE_BLOB,
+                                       .actor = p->request->by.actor,
                                        .repo = p->g.repo->name,
-                                       .digest = &digest };
+                                       .digest = &digest,
+                                       .memo = &p->memo };
     st = protection_check(p->tx, p->protection, &c, p->now, &denied);
     if (st == ST_DENIED)
         return plan_graph_text(&p->g, str_of(denied.text), &leaf->why, err);
@@ -401,7 +415,10 @@ static enum st select_all(struct planning *p, struct err *err)
 {
     AUTO(db_rows_close) struct db_rows rows = { 0 };
     struct selection_tag row = { 0 };
-    enum st st = selection_tags(p->tx, &rows, p->g.repo->id, false, err);
+    p->g.whole = true;
+    enum st st = plan_protect_whole(p, err);
+    if (st == ST_OK)
+        st = selection_tags(p->tx, &rows, p->g.repo->id, false, err);
     while (st == ST_OK && (st = selection_next_tag(&rows, &row, err)) == ST_OK) {
         st = note_named(&p->g, row.manifest_id, err);
         if (st == ST_OK)

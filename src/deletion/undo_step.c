@@ -6,8 +6,6 @@
 #include "deletion/undo_int.h"
 #include "meta/trash.h"
 
-#define IDS_BYTES ((size_t)(64 * MIB))
-
 struct undoing {
     struct removing m;
     const struct undo_order *order;
@@ -16,7 +14,7 @@ struct undoing {
     int64_t repo_id;    /* 0: it is gone */
     str refused;        /* why the repository takes nothing back; or unset */
     struct arena *a;
-    struct buf touched;       /* manifests to review */
+    struct id_list touched;   /* manifests to review */
     struct links_batch batch; /* that m.keeping names */
     struct digest tagged;     /* the image that a tag came back on last: it is live */
     bool any_tagged;
@@ -54,13 +52,6 @@ static enum st record(struct undoing *u, const struct receipt_item *item, str wh
     return st;
 }
 
-static void touch(struct undoing *u, int64_t id)
-{
-    size_t len = u->touched.len;
-    if (len < sizeof(id) || memcmp(u->touched.ptr + len - sizeof(id), &id, sizeof(id)) != 0)
-        buf_add(&u->touched, (str){ (const char *)&id, sizeof(id) });
-}
-
 /* ---- one item -------------------------------------------------------------------------------- */
 
 /* The image as it is, in the trash or not. *why: it cannot come back. */
@@ -85,17 +76,30 @@ static enum st bring_back(struct undoing *u, const struct manifest_target *row, 
     return manifests_restore(u->m.tx, row->id, &u->m.keeping, u->m.now, err);
 }
 
+/* Whether the tag may be set at all. *why: it may not. */
+static enum st ask(struct undoing *u, enum protection_act act, const struct receipt_item *item,
+                   str name, const struct digest *digest, str *why, struct err *err)
+{
+    struct err denied = { 0 };
+    enum st st = removing_check(&u->m, act, item->repo, name, digest, &denied);
+    if (st != ST_DENIED)
+        return st == ST_OK ? ST_OK : err_set(err, st, "%s", denied.text);
+    *why = arena_dup(u->a, str_of(denied.text));
+    return why->ptr == NULL ? err_no_memory(err) : ST_OK;
+}
+
 /* Whether the name is free: nobody set it again meanwhile, or it may be moved. */
 static enum st check_tag(struct undoing *u, const struct receipt_item *item, str name, bool *set,
                          str *why, struct err *err)
 {
     struct tag_target there = { 0 };
-    struct err denied = { 0 };
     char text[DIGEST_TEXT_MAX + 1];
     enum st st = targets_tag(u->m.tx, u->repo_id, name, &there, err);
     *set = false;
+    if (st == ST_NOT_FOUND)
+        return ask(u, PROTECT_PUSH_TAG, item, name, &item->digest, why, err);
     if (st != ST_OK)
-        return st == ST_NOT_FOUND ? ST_OK : st;
+        return st;
     if (digest_eq(&there.digest, &item->digest)) {
         *set = true;
         return ST_OK;
@@ -105,11 +109,10 @@ static enum st check_tag(struct undoing *u, const struct receipt_item *item, str
         *why = arena_printf(u->a, "it was set again meanwhile: it names %.*s now", STR_FMT(digest));
         return why->ptr == NULL ? err_no_memory(err) : ST_OK;
     }
-    st = removing_check(&u->m, PROTECT_SET_TAG, item->repo, name, &there.digest, &denied);
-    if (st != ST_DENIED)
-        return st == ST_OK ? ST_OK : err_set(err, st, "%s", denied.text);
-    *why = arena_dup(u->a, str_of(denied.text));
-    return why->ptr == NULL ? err_no_memory(err) : ST_OK;
+    st = ask(u, PROTECT_PUSH_TAG, item, name, &there.digest, why, err);
+    if (st == ST_OK && why->ptr == NULL)
+        st = ask(u, PROTECT_SET_TAG, item, name, &there.digest, why, err);
+    return st;
 }
 
 /* The tag first: so what comes back out of the trash is kept at once, and its links move once. */
@@ -118,7 +121,7 @@ static enum st set_tag(struct undoing *u, str name, const struct manifest_target
 {
     enum st st = tags_set(u->m.tx, u->repo_id, name, row->id, &u->m.keeping, u->m.now, err);
     if (row->due_at != 0 && row->receipt_id == 0)
-        touch(u, row->id);
+        id_list_add_new(&u->touched, row->id);
     return st == ST_OK ? bring_back(u, row, err) : st;
 }
 
@@ -192,7 +195,7 @@ static enum st find_repository(struct undoing *u, str repo, struct err *err)
     enum st st = repositories_find(u->m.tx, repo, &u->repo_id, err);
     if (st != ST_OK)
         return st == ST_NOT_FOUND ? ST_OK : st;
-    st = removing_check(&u->m, PROTECT_PUSH, repo, STR_NONE, NULL, &denied);
+    st = removing_check(&u->m, PROTECT_PUSH_MANIFEST, repo, STR_NONE, NULL, &denied);
     if (st != ST_DENIED)
         return st == ST_OK ? ST_OK : err_set(err, st, "%s", denied.text);
     u->refused = arena_dup(u->a, str_of(denied.text));
@@ -259,23 +262,10 @@ static enum st undo_ranges(struct undoing *u, uint64_t first, uint64_t limit, st
     return st;
 }
 
-static enum st review_touched(struct undoing *u, struct err *err)
-{
-    enum st st = buf_status(&u->touched, err);
-    for (size_t at = 0; st == ST_OK && at < u->touched.len; at += sizeof(int64_t)) {
-        int64_t id = 0;
-        memcpy(&id, u->touched.ptr + at, sizeof(id));
-        st = manifests_review(u->m.tx, id, &u->m.keeping, u->m.now, NULL, err);
-    }
-    return st;
-}
-
 enum st undo_items(struct carry *c, const struct undo_order *order, int64_t receipt_id,
                    uint64_t first, uint64_t limit, struct err *err)
 {
-    struct undoing u = {
-        .order = order, .receipt_id = receipt_id, .a = c->a, .touched = { .max_bytes = IDS_BYTES }
-    };
+    struct undoing u = { .order = order, .receipt_id = receipt_id, .a = c->a, .touched = ID_LIST };
     u.m = (struct removing){ .tx = c->tx,
                              .d = c->d,
                              .receipt = c->receipt,
@@ -288,11 +278,11 @@ enum st undo_items(struct carry *c, const struct undo_order *order, int64_t rece
     if (st == ST_OK)
         st = mark(&u, err);
     if (st == ST_OK)
-        st = review_touched(&u, err);
+        st = removing_review(&u.m, &u.touched, NULL, err);
     if (st == ST_OK)
         st = links_batch_write(u.m.tx, &u.batch, err);
     removing_end(&u.m);
     links_batch_release(&u.batch);
-    buf_release(&u.touched);
+    id_list_release(&u.touched);
     return st;
 }

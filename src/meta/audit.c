@@ -118,7 +118,7 @@ enum st audit_manifests(struct db_tx *tx, int64_t *after_id, size_t limit, bool 
     enum st st = db_select(
         tx, &rows,
         "SELECT m.id, r.name, m.digest, m.media_type, m.size, m.due_at, m.receipt_id,"
-        " length(m.payload),"
+        " length(y.payload),"
         " EXISTS (SELECT 1 FROM tag WHERE manifest_id = m.id)"
         "  OR EXISTS (SELECT 1 FROM manifest_child c JOIN manifest p ON p.id = c.manifest_id"
         "   WHERE c.repo_id = m.repo_id AND c.digest = m.digest"
@@ -126,10 +126,13 @@ enum st audit_manifests(struct db_tx *tx, int64_t *after_id, size_t limit, bool 
         "  OR EXISTS (SELECT 1 FROM manifest s WHERE s.repo_id = m.repo_id"
         "   AND s.digest = m.subject AND s.due_at IS NULL AND s.receipt_id IS NULL)"
         "  OR EXISTS (SELECT 1 FROM hold h WHERE h.digest = m.digest"
-        "   AND (h.repo = '' OR h.repo = r.name)),"
+        "   AND (h.repo = '' OR h.repo = r.name))"
+        "  OR EXISTS (SELECT 1 FROM lock l WHERE l.digest = m.digest AND l.repo = r.name"
+        "   AND l.may % 4 <> 3),"
         " (SELECT COUNT(*)" INVISIBLE_BLOBS "m.id),"
         " (SELECT COUNT(*)" ABSENT_CHILDREN "m.id),"
-        " m.payload FROM manifest m LEFT JOIN repository r ON r.id = m.repo_id"
+        " y.payload FROM manifest m LEFT JOIN repository r ON r.id = m.repo_id"
+        " LEFT JOIN manifest_payload y ON y.manifest_id = m.id"
         " WHERE m.id > $1 ORDER BY m.id LIMIT $2",
         DB_ARGS(DB_INT(*after_id), DB_INT(limit)), err);
     while (st == ST_OK && (st = db_next(&rows, err)) == ST_OK) {

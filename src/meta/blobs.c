@@ -8,11 +8,13 @@ enum st blobs_find(struct db_tx *tx, int64_t repo_id, const struct digest *d, st
 {
     char key[DIGEST_KEY_MAX];
     AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st st = db_one(tx, &rows,
-                        "SELECT b.id, b.size, b.name, b.damaged_at, l.lease_until, l.due_at, b.data"
-                        " FROM blob b JOIN repo_blob l ON l.repo_id = $1 AND l.blob_id = b.id"
-                        " WHERE b.digest = $2 AND l.receipt_id IS NULL",
-                        DB_ARGS(DB_INT(repo_id), DB_BYTES(digest_key(d, key))), err);
+    enum st st =
+        db_one(tx, &rows,
+               "SELECT b.id, b.size, b.name, b.damaged_at, l.lease_until, l.due_at, b.data,"
+               " EXISTS (SELECT 1 FROM lock)"
+               " FROM blob b JOIN repo_blob l ON l.repo_id = $1 AND l.blob_id = b.id"
+               " WHERE b.digest = $2 AND l.receipt_id IS NULL",
+               DB_ARGS(DB_INT(repo_id), DB_BYTES(digest_key(d, key))), err);
     if (st != ST_OK)
         return st;
     struct blob_row row = {
@@ -21,6 +23,7 @@ enum st blobs_find(struct db_tx *tx, int64_t repo_id, const struct digest *d, st
         .damaged = !db_is_null(&rows, 3),
         .lease_until = db_int(&rows, 4),
         .used = db_is_null(&rows, 5),
+        .any_locks = db_int(&rows, 7) != 0,
     };
     bool in_store = !db_is_null(&rows, 2);
     str copy = arena_dup(a, in_store ? db_text(&rows, 2) : db_bytes(&rows, 6));
@@ -125,6 +128,20 @@ enum st blobs_find_anywhere(struct db_tx *tx, const struct digest *d, int64_t *b
     if (st == ST_OK)
         *blob_id = db_int(&rows, 0);
     return st;
+}
+
+enum st blobs_homes(struct db_tx *tx, const struct digest *d, size_t limit, struct arena *a,
+                    struct name_page *out, struct err *err)
+{
+    char key[DIGEST_KEY_MAX];
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    enum st st = db_select(tx, &rows,
+                           "SELECT r.name FROM blob b JOIN repo_blob l ON l.blob_id = b.id"
+                           " JOIN repository r ON r.id = l.repo_id WHERE b.digest = $1"
+                           " AND b.damaged_at IS NULL AND l.receipt_id IS NULL"
+                           " ORDER BY l.repo_id LIMIT $2",
+                           DB_ARGS(DB_BYTES(digest_key(d, key)), DB_INT(limit)), err);
+    return st == ST_OK ? name_page_read(&rows, limit, a, out, err) : st;
 }
 
 enum st blobs_set_damaged(struct db_tx *tx, const struct blob_row *row, bool damaged, int64_t now,

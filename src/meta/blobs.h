@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "db/db.h"
+#include "meta/repositories.h"
 #include "oci/digest.h"
 
 /* How long things stay; from the configuration. */
@@ -29,7 +30,8 @@ struct blob_row {
     bool damaged;
     /* of the link, when looked up in a repository */
     int64_t lease_until;
-    bool used; /* a manifest uses it: no lease is needed */
+    bool used;      /* a manifest uses it: no lease is needed */
+    bool any_locks; /* there is one somewhere (locks.h) */
 };
 
 /* The blob as visible in a repository, damaged ones included; strings live in `a`. ST_NOT_FOUND. */
@@ -53,6 +55,10 @@ MUST_CHECK enum st blobs_arrive(struct db_tx *tx, const struct blob_arrival *in,
 /* Whole and visible in any repository, the one given included. ST_NOT_FOUND. */
 MUST_CHECK enum st blobs_find_anywhere(struct db_tx *tx, const struct digest *d, int64_t *blob_id,
                                        struct err *err);
+
+/* Names of repositories in which it is whole and visible, up to `limit`. */
+MUST_CHECK enum st blobs_homes(struct db_tx *tx, const struct digest *d, size_t limit,
+                               struct arena *a, struct name_page *out, struct err *err);
 
 /* Known to be damaged from now on (or, with `damaged` false, whole again). Does nothing when the
  * blob's bytes are others than those of `row`: an id is used again, a name is not. */

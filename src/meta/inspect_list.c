@@ -3,25 +3,7 @@
  * Pages of repositories and tags, and what belongs to whom below a path.
  */
 #include "meta/inspect_int.h"
-
-/* "/" is followed by "0" in the order of bytes: all below "a" lies between "a/" and "a0". */
-struct below {
-    str from;
-    str to;
-    char from_text[260];
-    char to_text[260];
-};
-
-static enum st below_of(str prefix, struct below *out, struct err *err)
-{
-    if (prefix.len + 2 > sizeof(out->from_text))
-        return err_set(err, ST_INVALID, "the prefix is longer than a repository's name can be");
-    (void)snprintf(out->from_text, sizeof(out->from_text), "%.*s/", STR_FMT(prefix));
-    (void)snprintf(out->to_text, sizeof(out->to_text), "%.*s0", STR_FMT(prefix));
-    out->from = (str){ out->from_text, prefix.len + 1 };
-    out->to = (str){ out->to_text, prefix.len + 1 };
-    return ST_OK;
-}
+#include "meta/path_range.h"
 
 /* ---- repositories -------------------------------------------------------------------------- */
 
@@ -58,7 +40,10 @@ static enum st read_repositories(struct db_tx *tx, struct db_rows *rows,
     return st == ST_END ? ST_OK : st;
 }
 
-#define REPOSITORY_COLUMNS "SELECT name, created_at FROM repository WHERE name "
+/* Without those that a lock hides. */
+#define REPOSITORIES                                                                               \
+    "SELECT name, created_at FROM repository WHERE NOT EXISTS (SELECT 1 FROM lock"                 \
+    " WHERE repo = repository.name AND kind = 'r' AND object = '' AND may % 8 < 4) AND name "
 
 /* `prefix` itself sorts before what lies below it, with "prefix-x" and the like between. */
 static enum st list_repositories(struct db_tx *tx, void *ctx, struct err *err)
@@ -69,23 +54,22 @@ static enum st list_repositories(struct db_tx *tx, void *ctx, struct err *err)
     str after = c->after.ptr == NULL ? STR("") : c->after;
     enum st st = ST_OK;
     if (c->prefix.len == 0) {
-        st = db_select(tx, &rows, REPOSITORY_COLUMNS "> $1 ORDER BY name LIMIT $2",
+        st = db_select(tx, &rows, REPOSITORIES "> $1 ORDER BY name LIMIT $2",
                        DB_ARGS(DB_TEXT(after), DB_INT(c->limit + 1)), err);
     } else {
-        struct below b;
-        st = below_of(c->prefix, &b, err);
+        struct path_range b;
+        st = path_range_below(c->prefix, &b, err);
         if (st == ST_OK && str_cmp(after, c->prefix) < 0) {
-            st = db_select(tx, &rows, REPOSITORY_COLUMNS "= $1", DB_ARGS(DB_TEXT(c->prefix)), err);
+            st = db_select(tx, &rows, REPOSITORIES "= $1", DB_ARGS(DB_TEXT(c->prefix)), err);
             if (st == ST_OK)
                 st = read_repositories(tx, &rows, c, &list, err);
             db_rows_close(&rows);
         }
         if (st == ST_OK)
-            st =
-                db_select(tx, &rows, REPOSITORY_COLUMNS "> $1 AND name < $2 ORDER BY name LIMIT $3",
-                          DB_ARGS(DB_TEXT(str_cmp(after, b.from) > 0 ? after : b.from),
-                                  DB_TEXT(b.to), DB_INT(c->limit + 1)),
-                          err);
+            st = db_select(tx, &rows, REPOSITORIES "> $1 AND name < $2 ORDER BY name LIMIT $3",
+                           DB_ARGS(DB_TEXT(str_cmp(after, b.from) > 0 ? after : b.from),
+                                   DB_TEXT(b.to), DB_INT(c->limit + 1)),
+                           err);
     }
     if (st == ST_OK)
         st = read_repositories(tx, &rows, c, &list, err);
@@ -135,9 +119,11 @@ static enum st size_of(struct db_tx *tx, struct tags_call *c, int64_t id, int64_
 static enum st find_protection(struct db_tx *tx, const struct tags_call *c, struct inspect_tag *out,
                                struct err *err)
 {
-    const struct protection_case question = {
-        .act = PROTECT_DELETE_TAG, .repo = c->repo, .tag = out->name, .digest = &out->digest
-    };
+    const struct protection_case question = { .act = PROTECT_DELETE_TAG,
+                                              .repo = c->repo,
+                                              .tag = out->name,
+                                              .digest = &out->digest,
+                                              .no_levels = true };
     struct err why = { 0 };
     enum st st = protection_check(tx, c->rules, &question, c->now, &why);
     if (st == ST_DENIED)
@@ -181,9 +167,11 @@ static enum st list_tags(struct db_tx *tx, void *ctx, struct err *err)
                        "SELECT t.name, m.id, m.digest, m.media_type, t.tagged_at, p.pulled_at"
                        " FROM tag t JOIN manifest m ON m.id = t.manifest_id"
                        " LEFT JOIN manifest_pull p ON p.manifest_id = m.id"
-                       " WHERE t.repo_id = $1 AND t.name > $2 ORDER BY t.name LIMIT $3",
+                       " WHERE t.repo_id = $1 AND t.name > $2 AND NOT EXISTS (SELECT 1 FROM lock"
+                       "  WHERE repo = $3 AND kind = 't' AND object = t.name AND may % 8 < 4)"
+                       " ORDER BY t.name LIMIT $4",
                        DB_ARGS(DB_INT(repo_id), DB_TEXT(c->after.ptr == NULL ? STR("") : c->after),
-                               DB_INT(c->limit + 1)),
+                               DB_TEXT(c->repo), DB_INT(c->limit + 1)),
                        err);
     while (st == ST_OK && !list.more && (st = db_next(&rows, err)) == ST_OK) {
         void *place = NULL;
@@ -236,8 +224,8 @@ static enum st list_below(struct db_tx *tx, str prefix, struct arena *a, struct 
                           struct err *err)
 {
     size_t skip = prefix.len == 0 ? 0 : prefix.len + 1;
-    struct below b = { .from = STR(""), .to = STR("\x7f") };
-    enum st st = prefix.len == 0 ? ST_OK : below_of(prefix, &b, err);
+    struct path_range b = { .from = STR(""), .to = STR("\x7f") };
+    enum st st = prefix.len == 0 ? ST_OK : path_range_below(prefix, &b, err);
     str at = b.from;
     while (st == ST_OK && !list->more) {
         AUTO(db_rows_close) struct db_rows rows = { 0 };
@@ -255,7 +243,8 @@ static enum st list_below(struct db_tx *tx, str prefix, struct arena *a, struct 
             break;
         const char *slash = memchr(name.ptr + skip, '/', name.len - skip);
         str path = slash == NULL ? name : (str){ name.ptr, (size_t)(slash - name.ptr) };
-        at = slash == NULL ? name : arena_printf(a, "%.*s0", STR_FMT(path));
+        /* Behind all that lies below; not "path0", which can be a name itself. */
+        at = slash == NULL ? name : arena_printf(a, "%.*s/\x7f", STR_FMT(path));
         if (at.ptr == NULL)
             return err_no_memory(err);
         /* "a" comes before "a-b", and that before "a/b". */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "meta/inspect_int.h"
+#include "meta/locks.h"
 
 struct why_call {
     struct registry *r;
@@ -87,6 +88,21 @@ static enum st add_holds(struct why *w, str repo, const struct digest *d, bool *
     }
     *held = count > 0;
     return st;
+}
+
+/* A lock keeps a manifest as a hold does. */
+static enum st add_lock(struct why *w, str repo, const struct digest *d)
+{
+    const struct lock_object object = { .repo = repo, .digest = d };
+    unsigned may = LOCK_MAY_ALL;
+    enum st st = locks_get(w->tx, &object, &may, w->err);
+    if (st != ST_OK || (~may & (LOCK_MAY_WRITE | LOCK_MAY_DELETE)) == 0)
+        return st;
+    const struct inspect_keeper k = {
+        .kind = KEEPER_HOLD, .repo = repo, .has_digest = true, .digest = *d
+    };
+    return add(w, &k, "it is locked (%s is false)",
+               (may & LOCK_MAY_WRITE) == 0 ? "writeEnabled" : "deleteEnabled");
 }
 
 /* ---- manifests ------------------------------------------------------------------------------ */
@@ -179,6 +195,8 @@ static enum st add_manifest(struct why *w, const struct found *m)
     }
     raise(w, m->due_at == 0 ? INSPECT_KEPT : INSPECT_LOOSE, m->due_at);
     enum st st = add_holds(w, m->repo, &m->digest, &held);
+    if (st == ST_OK)
+        st = add_lock(w, m->repo, &m->digest);
     if (st == ST_OK)
         st = add_tags(w, m);
     if (st == ST_OK)

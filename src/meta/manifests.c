@@ -5,8 +5,9 @@
 #include "base/clock.h"
 #include "meta/repositories.h"
 
-#define ROW_COLUMNS    "m.id, m.repo_id, m.digest, m.media_type, m.size, m.due_at"
-#define PAYLOAD_COLUMN 6
+#define ROW_COLUMNS                                                                                \
+    "m.id, m.repo_id, m.digest, m.media_type, m.size, m.due_at, EXISTS (SELECT 1 FROM lock)"
+#define PAYLOAD_COLUMN 7
 
 /* Columns ROW_COLUMNS, then the payload when `a` is given. */
 static enum st read_row(const struct db_rows *rows, struct arena *a, struct manifest_row *out,
@@ -17,6 +18,7 @@ static enum st read_row(const struct db_rows *rows, struct arena *a, struct mani
         .repo_id = db_int(rows, 1),
         .size = (uint64_t)db_int(rows, 4),
         .due_at = db_int(rows, 5),
+        .any_locks = db_int(rows, 6) != 0,
     };
     enum st st = digest_of_key(db_bytes(rows, 2), &row.digest, err);
     if (st != ST_OK)
@@ -47,8 +49,9 @@ enum st manifests_find_by_tag(struct db_tx *tx, str repo, str tag, struct arena 
 {
     AUTO(db_rows_close) struct db_rows rows = { 0 };
     enum st st = db_select(tx, &rows,
-                           "SELECT " ROW_COLUMNS ", m.payload FROM repository r"
+                           "SELECT " ROW_COLUMNS ", y.payload FROM repository r"
                            " JOIN tag t ON t.repo_id = r.id JOIN manifest m ON m.id = t.manifest_id"
+                           " JOIN manifest_payload y ON y.manifest_id = m.id"
                            " WHERE r.name = $1 AND t.name = $2",
                            DB_ARGS(DB_TEXT(repo), DB_TEXT(tag)), err);
     if (st == ST_OK)
@@ -65,8 +68,9 @@ enum st manifests_find_by_digest(struct db_tx *tx, str repo, const struct digest
     char text[DIGEST_TEXT_MAX + 1];
     AUTO(db_rows_close) struct db_rows rows = { 0 };
     enum st st = db_select(tx, &rows,
-                           "SELECT " ROW_COLUMNS ", m.payload FROM repository r"
+                           "SELECT " ROW_COLUMNS ", y.payload FROM repository r"
                            " JOIN manifest m ON m.repo_id = r.id"
+                           " JOIN manifest_payload y ON y.manifest_id = m.id"
                            " WHERE r.name = $1 AND m.digest = $2 AND m.receipt_id IS NULL",
                            DB_ARGS(DB_TEXT(repo), DB_BYTES(digest_key(d, key))), err);
     if (st == ST_OK)
@@ -96,6 +100,8 @@ static const char standing_of[] =
     " ELSE " INDEX_ABOVE "p.receipt_id IS NOT NULL) END,"
     " EXISTS (SELECT 1 FROM hold h WHERE h.digest = m.digest AND (h.repo = ''"
     "  OR h.repo = (SELECT name FROM repository WHERE id = m.repo_id)))"
+    " OR EXISTS (SELECT 1 FROM lock l WHERE l.digest = m.digest AND l.may % 4 <> 3"
+    "  AND l.repo = (SELECT name FROM repository WHERE id = m.repo_id))"
     " FROM manifest m WHERE m.id = $1";
 
 enum st manifests_standing(struct db_tx *tx, int64_t id, struct standing *out, struct err *err)

@@ -38,6 +38,7 @@ struct manifest_row {
     str payload; /* unset where a function says so */
     uint64_t size;
     int64_t due_at; /* 0: kept */
+    bool any_locks; /* there is one somewhere (locks.h) */
 };
 
 /* Live manifest by tag or digest; strings live in `a`. ST_NOT_FOUND. */
@@ -96,7 +97,7 @@ struct standing {
     int64_t receipt_id; /* 0: it is not in the trash */
     bool trashed;
     bool tagged;
-    bool held; /* by a hold on its digest */
+    bool held; /* by a hold on its digest, or a lock against writing or deleting it */
     bool kept;
     bool named;
     uint64_t size; /* of the payload */

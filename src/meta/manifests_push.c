@@ -101,17 +101,18 @@ static enum st insert_manifest(struct db_tx *tx, const struct manifest_push *in,
     enum st st = db_one(
         tx, &rows,
         "INSERT INTO manifest (repo_id, digest, media_type, size, artifact_type, subject,"
-        " annotations, pushed_at, due_at, payload)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+        " annotations, pushed_at, due_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
         DB_ARGS(DB_INT(in->repo_id), DB_BYTES(digest_key(in->digest, key)), DB_TEXT(m->media_type),
                 DB_INT(in->payload.len), DB_TEXT_OR_NULL(m->artifact_type),
                 m->has_subject ? DB_BYTES(digest_key(&m->subject.digest, subject)) : DB_NULL,
-                DB_TEXT_OR_NULL(m->annotations), DB_INT(now), DB_INT(due_at),
-                DB_BYTES(in->payload)),
+                DB_TEXT_OR_NULL(m->annotations), DB_INT(now), DB_INT(due_at)),
         err);
-    if (st == ST_OK)
-        *id = db_int(&rows, 0);
-    return st;
+    if (st != ST_OK)
+        return st;
+    *id = db_int(&rows, 0);
+    return db_run(tx, "INSERT INTO manifest_payload (manifest_id, payload) VALUES ($1, $2)",
+                  DB_ARGS(DB_INT(*id), DB_BYTES(in->payload)), NULL, err);
 }
 
 static enum st insert_blobs(struct db_tx *tx, const struct manifest_push *in, int64_t id,

@@ -81,6 +81,9 @@ static enum st delete_rows(struct db_tx *tx, int64_t id, const struct standing *
         st = db_run(tx, "DELETE FROM manifest_pull WHERE manifest_id = $1", DB_ARGS(DB_INT(id)),
                     NULL, err);
     if (st == ST_OK)
+        st = db_run(tx, "DELETE FROM manifest_payload WHERE manifest_id = $1", DB_ARGS(DB_INT(id)),
+                    NULL, err);
+    if (st == ST_OK)
         st = db_run(tx, "DELETE FROM manifest WHERE id = $1", DB_ARGS(DB_INT(id)), NULL, err);
     return st;
 }

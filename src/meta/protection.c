@@ -2,43 +2,22 @@
  *
  * Invariants of the cache:
  *
- *  1. The setting 'rules.version' is a random text that every change of the rules sets anew, in its
- *     own transaction. Equal versions therefore mean equal rules, also when a transaction that saw
- *     its own changes is rolled back: what it left in the cache is never asked for again.
+ *  1. The setting 'rules.version' is a random text that every change of rules and locks sets anew,
+ *     in its own transaction. Equal versions therefore mean equal rules, also when a transaction
+ * that saw its own changes is rolled back: what it left in the cache is never asked for again.
  *  2. A set of compiled rules never changes; it goes with its last reference.
  *  3. The cache is right whatever it holds: each transaction compares with the version it sees. A
  *     reader with an older snapshot costs another compilation, no more.
  */
-#include "meta/protection.h"
-
-#include <stdatomic.h>
-
 #include "base/lock.h"
 #include "base/mem.h"
+#include "meta/locks.h"
+#include "meta/protection_int.h"
 #include "meta/rules_int.h"
 #include "meta/settings.h"
-#include "policy/pattern.h"
-
-#define VERSION_MAX 64
-
-struct compiled_rule {
-    int64_t id;
-    enum rule_kind kind;
-    struct pattern *repo; /* NULL: it is no pattern (any more), so it may mean anything */
-    struct pattern *tag;  /* as above; unused in RULE_READ_ONLY */
-    char *reason;         /* "" when there is none */
-};
-
-struct protection {
-    atomic_uint refs;
-    char version[VERSION_MAX];
-    size_t version_len;
-    size_t count;
-    size_t room;
-    struct compiled_rule *rules;
-};
 
 struct protection_cache {
+    bool accounts;
     struct lock lock;
     struct protection *current; /* or NULL */
 };
@@ -89,7 +68,12 @@ static enum st add_rule(struct protection *p, const struct db_rows *rows, struct
     if (st != ST_OK)
         return st;
     rule = &p->rules[p->count];
-    *rule = (struct compiled_rule){ .id = db_int(rows, 0) };
+    *rule = (struct compiled_rule){
+        .id = db_int(rows, 0),
+        .has_tag = !db_is_null(rows, 3),
+        .push_role = (enum role)db_int(rows, 5),
+        .delete_role = (enum role)db_int(rows, 6),
+    };
     if ((st = rules_kind_of(db_text(rows, 1), &rule->kind, err)) != ST_OK)
         return err_wrap(err, "rule %lld", (long long)rule->id);
     p->count++; /* from here on it is released with the others */
@@ -97,7 +81,7 @@ static enum st add_rule(struct protection *p, const struct db_rows *rows, struct
     if (rule->reason == NULL)
         return err_no_memory(err);
     st = compile(pattern_glob, db_text(rows, 2), &rule->repo, err);
-    if (st == ST_OK && rule->kind != RULE_READ_ONLY)
+    if (st == ST_OK && rule->has_tag)
         st = compile(pattern_new, db_text(rows, 3), &rule->tag, err);
     return st;
 }
@@ -105,9 +89,12 @@ static enum st add_rule(struct protection *p, const struct db_rows *rows, struct
 static enum st compile_all(struct db_tx *tx, struct protection *p, struct err *err)
 {
     AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st st =
-        db_select(tx, &rows, "SELECT id, kind, repo, tag, reason FROM rule ORDER BY id LIMIT $1",
-                  DB_ARGS(DB_INT(RULES_MAX + 1)), err);
+    enum st st = locks_any(tx, &p->locks, err);
+    if (st == ST_OK)
+        st = db_select(tx, &rows,
+                       "SELECT id, kind, repo, tag, reason, push_role, delete_role FROM rule"
+                       " ORDER BY id LIMIT $1",
+                       DB_ARGS(DB_INT(RULES_MAX + 1)), err);
     while (st == ST_OK && (st = db_next(&rows, err)) == ST_OK)
         st = add_rule(p, &rows, err);
     return st == ST_END ? ST_OK : st;
@@ -115,11 +102,12 @@ static enum st compile_all(struct db_tx *tx, struct protection *p, struct err *e
 
 /* ---- the cache ------------------------------------------------------------------------------- */
 
-enum st protection_cache_new(struct protection_cache **out, struct err *err)
+enum st protection_cache_new(bool accounts, struct protection_cache **out, struct err *err)
 {
     struct protection_cache *c = mem_new(sizeof(*c));
     if (c == NULL)
         return err_no_memory(err);
+    c->accounts = accounts;
     lock_init(&c->lock, LOCK_PROTECTION);
     *out = c;
     return ST_OK;
@@ -174,6 +162,7 @@ enum st protection_load(struct db_tx *tx, struct protection_cache *cache, struct
     if (p == NULL)
         return err_no_memory(err);
     atomic_init(&p->refs, 1);
+    p->accounts = cache != NULL && cache->accounts;
     p->version_len = version.len;
     if (version.len > 0)
         memcpy(p->version, version.ptr, version.len);
@@ -185,108 +174,4 @@ enum st protection_load(struct db_tx *tx, struct protection_cache *cache, struct
     *out = p;
     p = NULL;
     return ST_OK;
-}
-
-/* ---- asking ---------------------------------------------------------------------------------- */
-
-static bool rule_is_about(enum rule_kind kind, enum protection_act act)
-{
-    switch (kind) {
-    case RULE_IMMUTABLE:
-        return act == PROTECT_SET_TAG || act == PROTECT_DELETE_TAG;
-    case RULE_PROTECTED:
-        return act == PROTECT_DELETE_TAG;
-    case RULE_READ_ONLY:
-        break;
-    }
-    return true;
-}
-
-static bool hold_is_about(enum protection_act act)
-{
-    return act == PROTECT_DELETE_TAG || act == PROTECT_DELETE_MANIFEST ||
-           act == PROTECT_DELETE_BLOB;
-}
-
-static enum pattern_match match(const struct pattern *p, str s)
-{
-    return p == NULL ? PATTERN_UNCLEAR : pattern_match(p, s);
-}
-
-/* NO when either says so; UNCLEAR when one is and the other does not say NO. */
-static enum pattern_match match_rule(const struct compiled_rule *rule,
-                                     const struct protection_case *c)
-{
-    enum pattern_match repo = match(rule->repo, c->repo);
-    if (repo == PATTERN_NO || rule->kind == RULE_READ_ONLY)
-        return repo;
-    enum pattern_match tag = match(rule->tag, c->tag);
-    return tag == PATTERN_YES ? repo : tag;
-}
-
-static enum st deny_by_rule(const struct compiled_rule *rule, const struct protection_case *c,
-                            bool unclear, struct err *err)
-{
-    static const char *const words[] = {
-        [RULE_IMMUTABLE] = "immutable",
-        [RULE_PROTECTED] = "protected",
-        [RULE_READ_ONLY] = "read-only",
-    };
-    const char *is = unclear ? "taken for" : "is";
-    const char *colon = rule->reason[0] == '\0' ? "" : ": ";
-    const char *why = unclear ? "; whether the rule means it could not be decided" : "";
-    long long id = (long long)rule->id;
-    const char *word = words[rule->kind];
-    if (rule->kind == RULE_READ_ONLY)
-        return err_set(err, ST_DENIED, "%.*s is %s%s (rule %lld%s%s)%s", STR_FMT(c->repo),
-                       unclear ? "taken for " : "", word, id, colon, rule->reason, why);
-    return err_set(err, ST_DENIED, "the tag %.*s of %.*s %s%s %s (rule %lld%s%s)%s",
-                   STR_FMT(c->tag), STR_FMT(c->repo), unclear ? "is " : "", is, word, id, colon,
-                   rule->reason, why);
-}
-
-/* The digest's rows in the index are in the order of their ids. */
-static enum st check_holds(struct db_tx *tx, const struct protection_case *c, int64_t now,
-                           struct err *err)
-{
-    AUTO(db_rows_close) struct db_rows rows = { 0 };
-    char key[DIGEST_KEY_MAX];
-    char text[DIGEST_TEXT_MAX + 1];
-    enum st st = db_select(
-        tx, &rows,
-        "SELECT id, reason FROM hold WHERE digest = $1 AND (repo = '' OR repo = $2)"
-        " AND (until IS NULL OR until > $3) LIMIT 1",
-        DB_ARGS(DB_BYTES(digest_key(c->digest, key)), DB_TEXT(c->repo), DB_INT(now)), err);
-    if (st == ST_OK)
-        st = db_next(&rows, err);
-    if (st == ST_END)
-        return ST_OK;
-    if (st != ST_OK)
-        return st;
-    str digest = digest_text(c->digest, text);
-    str reason = db_text(&rows, 1);
-    const char *colon = reason.len == 0 ? "" : ": ";
-    if (c->act == PROTECT_DELETE_TAG)
-        return err_set(err, ST_DENIED,
-                       "the tag %.*s of %.*s names %.*s, which is held (hold %lld%s%.*s)",
-                       STR_FMT(c->tag), STR_FMT(c->repo), STR_FMT(digest),
-                       (long long)db_int(&rows, 0), colon, STR_FMT(reason));
-    return err_set(err, ST_DENIED, "%.*s in %.*s is held (hold %lld%s%.*s)", STR_FMT(digest),
-                   STR_FMT(c->repo), (long long)db_int(&rows, 0), colon, STR_FMT(reason));
-}
-
-enum st protection_check(struct db_tx *tx, const struct protection *p,
-                         const struct protection_case *c, int64_t now, struct err *err)
-{
-    for (size_t i = 0; i < p->count; i++) {
-        const struct compiled_rule *rule = &p->rules[i];
-        if (!rule_is_about(rule->kind, c->act))
-            continue;
-        enum pattern_match found = match_rule(rule, c);
-        if (found != PATTERN_NO)
-            return deny_by_rule(rule, c, found == PATTERN_UNCLEAR, err);
-    }
-    if (c->digest == NULL || !hold_is_about(c->act))
-        return ST_OK;
-    return check_holds(tx, c, now, err);
 }

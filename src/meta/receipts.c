@@ -4,6 +4,8 @@
  */
 #include "meta/receipts_int.h"
 
+#include "oci/name.h"
+
 #define EXPIRE_ITEMS 1000 /* that one call of receipts_expire() removes */
 
 static const char *const kinds[] = { "delete", "undo" };
@@ -256,6 +258,29 @@ enum st receipts_items(struct db_tx *tx, int64_t id, uint64_t after, size_t limi
     *count = n;
     *more = st == ST_OK;
     return ST_OK;
+}
+
+/* Items of a repository mostly stand together. */
+enum st receipts_visit_repositories(struct db_tx *tx, int64_t id,
+                                    bool (*visit)(void *ctx, str repo), void *ctx, struct err *err)
+{
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    char last[NAME_MAX_BYTES];
+    size_t last_len = 0;
+    bool on = true;
+    enum st st =
+        db_select(tx, &rows, "SELECT repo FROM receipt_item WHERE receipt_id = $1 ORDER BY item",
+                  DB_ARGS(DB_INT(id)), err);
+    while (on && st == ST_OK && (st = db_next(&rows, err)) == ST_OK) {
+        str repo = db_text(&rows, 0);
+        if (str_eq(repo, (str){ last, last_len }))
+            continue;
+        on = visit(ctx, repo);
+        last_len = MIN(repo.len, sizeof(last));
+        if (last_len > 0)
+            memcpy(last, repo.ptr, last_len);
+    }
+    return st == ST_END ? ST_OK : st;
 }
 
 static enum st one_number(struct db_tx *tx, const char *sql, const struct db_arg *args, size_t n,

@@ -106,6 +106,11 @@ MUST_CHECK enum st receipts_list(struct db_tx *tx, str repo, int64_t before, siz
 MUST_CHECK enum st receipts_items(struct db_tx *tx, int64_t id, uint64_t after, size_t limit,
                                   bool skipped, struct arena *a, struct receipt_item **out,
                                   size_t *count, bool *more, struct err *err);
+/* Calls `visit` with the name of each repository that the receipt has an item in, some more than
+ * once, until it returns false. An unknown receipt has none. */
+MUST_CHECK enum st receipts_visit_repositories(struct db_tx *tx, int64_t id,
+                                               bool (*visit)(void *ctx, str repo), void *ctx,
+                                               struct err *err);
 /* The open one with the lowest id above `after`. ST_NOT_FOUND, plain. */
 MUST_CHECK enum st receipts_next_open(struct db_tx *tx, int64_t after, int64_t *id,
                                       struct err *err);

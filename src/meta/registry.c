@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meta/registry.h"
 
+#include "meta/locks.h"
+
 /* Each call has a struct of what its transaction reads and writes, and a function that runs inside
  * it. A function may run more than once (db.h, contract 3), so outputs are set anew each time. */
 
@@ -47,6 +49,8 @@ static enum st find_blob(struct db_tx *tx, void *ctx, struct err *err)
         return st;
     *c->repo_known = true;
     st = blobs_find(tx, repo_id, c->digest, c->arena, c->row, err);
+    if (st == ST_OK && c->row->any_locks)
+        st = locks_may_read(tx, c->repo, STR_NONE, NULL, err);
     return st == ST_NOT_FOUND ? no_blob(c->repo, c->digest, err) : st;
 }
 
@@ -125,6 +129,9 @@ static enum st find_manifest(struct db_tx *tx, void *ctx, struct err *err)
     enum st st = c->digest == NULL
                      ? manifests_find_by_tag(tx, c->repo, c->tag, c->arena, c->row, err)
                      : manifests_find_by_digest(tx, c->repo, c->digest, c->arena, c->row, err);
+    if (st == ST_OK && c->row->any_locks)
+        st = locks_may_read(tx, c->repo, c->digest == NULL ? c->tag : STR_NONE, &c->row->digest,
+                            err);
     if (st != ST_NOT_FOUND)
         return st;
     struct err why = { 0 };
@@ -238,6 +245,7 @@ struct upload_call {
     struct registry *r;
     str repo;
     str id;
+    str actor;
     uint64_t size;
     str data;
     int64_t now;
@@ -252,13 +260,14 @@ static enum st start_upload(struct db_tx *tx, void *ctx, struct err *err)
     enum st st = check_push(tx, c->r, c->repo, c->now, err);
     if (st != ST_OK)
         return st;
-    return uploads_start(tx, c->id, c->repo, c->r->uploads_per_repo_max, c->now,
+    return uploads_start(tx, c->id, c->repo, c->actor, c->r->uploads_per_repo_max, c->now,
                          c->now + c->r->upload_rest_ms, err);
 }
 
-enum st registry_start_upload(struct registry *r, str repo, str id, int64_t now, struct err *err)
+enum st registry_start_upload(struct registry *r, str repo, str id, str actor, int64_t now,
+                              struct err *err)
 {
-    struct upload_call c = { .r = r, .repo = repo, .id = id, .now = now };
+    struct upload_call c = { .r = r, .repo = repo, .id = id, .actor = actor, .now = now };
     return registry_write(r, start_upload, &c, err);
 }
 
@@ -324,6 +333,19 @@ enum st registry_finish_upload(struct registry *r, str repo, const struct blob_a
     return registry_write(r, finish_upload, &c, err);
 }
 
+static enum st blob_homes(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct list_call *c = ctx;
+    return blobs_homes(tx, c->subject, c->limit, c->arena, c->names, err);
+}
+
+enum st registry_blob_homes(struct registry *r, const struct digest *d, size_t limit,
+                            struct arena *a, struct name_page *out, struct err *err)
+{
+    struct list_call c = { .subject = d, .limit = limit, .arena = a, .names = out };
+    return db_read(r->db, blob_homes, &c, err);
+}
+
 static enum st mount_from(struct db_tx *tx, struct blob_call *c, int64_t *blob_id, struct err *err)
 {
     AUTO(arena_release) struct arena scratch = { 0 };
@@ -332,7 +354,9 @@ static enum st mount_from(struct db_tx *tx, struct blob_call *c, int64_t *blob_i
     enum st st = repositories_find(tx, c->from, &from_id, err);
     if (st == ST_OK)
         st = blobs_find(tx, from_id, c->digest, &scratch, &row, err);
-    if (st == ST_OK && row.damaged)
+    if (st == ST_OK && row.any_locks)
+        st = locks_may_read(tx, c->from, STR_NONE, NULL, err);
+    if (st == ST_DENIED || (st == ST_OK && row.damaged))
         st = ST_NOT_FOUND;
     if (st == ST_NOT_FOUND)
         return no_blob(c->from, c->digest, err);
@@ -376,16 +400,24 @@ struct push_call {
 /* A tag that is there may be set again to what it names, and be moved unless a rule is against it.
  */
 static enum st check_tag(struct db_tx *tx, const struct push_call *c, const struct protection *p,
-                         int64_t repo_id, str tag, struct err *err)
+                         int64_t repo_id, str tag, struct protection_memo *memo, struct err *err)
 {
-    const struct protection_case set = { .act = PROTECT_SET_TAG, .repo = c->in->repo, .tag = tag };
+    struct protection_case ask = { .act = PROTECT_PUSH_TAG,
+                                   .actor = c->in->actor,
+                                   .repo = c->in->repo,
+                                   .tag = tag,
+                                   .memo = memo };
     struct digest before;
     struct err why = { 0 };
     int64_t id = 0;
-    enum st may = protection_check(tx, p, &set, c->now, &why);
+    enum st st = protection_check(tx, p, &ask, c->now, err);
+    if (st != ST_OK)
+        return st;
+    ask.act = PROTECT_SET_TAG;
+    enum st may = protection_check(tx, p, &ask, c->now, &why);
     if (may == ST_OK)
         return ST_OK;
-    enum st st = tags_find(tx, repo_id, tag, &id, &before, err);
+    st = tags_find(tx, repo_id, tag, &id, &before, err);
     if (st == ST_NOT_FOUND || (st == ST_OK && digest_eq(&before, c->in->digest)))
         return ST_OK;
     if (st != ST_OK)
@@ -398,12 +430,17 @@ static enum st check_manifest(struct db_tx *tx, const struct push_call *c, int64
                               struct err *err)
 {
     AUTO(protection_release) struct protection *p = NULL;
-    const struct protection_case push = { .act = PROTECT_PUSH, .repo = c->in->repo };
+    struct protection_memo memo = { 0 };
+    const struct protection_case push = { .act = PROTECT_PUSH_MANIFEST,
+                                          .actor = c->in->actor,
+                                          .repo = c->in->repo,
+                                          .digest = c->in->digest,
+                                          .memo = &memo };
     enum st st = protection_load(tx, c->r->protection, &p, err);
     if (st == ST_OK)
         st = protection_check(tx, p, &push, c->now, err);
     for (size_t i = 0; i < c->in->tag_count && st == ST_OK; i++)
-        st = check_tag(tx, c, p, repo_id, c->in->tags[i], err);
+        st = check_tag(tx, c, p, repo_id, c->in->tags[i], &memo, err);
     return st;
 }
 

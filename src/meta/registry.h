@@ -33,7 +33,8 @@ struct registry {
     struct registry_time *time; /* set by registry_time_open() */
 };
 
-/* Statuses of the reads below: ST_NOT_FOUND; *repo_known tells whether the repository is there. */
+/* Statuses of the reads below: ST_NOT_FOUND; *repo_known tells whether the repository is there;
+ * ST_DENIED with a sentence: a lock (locks.h). Lists leave out what a lock hides. */
 
 /* A whole, visible blob. ST_DAMAGED for one that is known to be damaged. */
 MUST_CHECK enum st registry_find_blob(struct registry *r, str repo, const struct digest *d,
@@ -75,8 +76,8 @@ MUST_CHECK enum st registry_list_referrers(struct registry *r, str repo,
 
 /* These, registry_mount() and registry_push_manifest() give ST_DENIED with the sentence of
  * protection.h. */
-MUST_CHECK enum st registry_start_upload(struct registry *r, str repo, str id, int64_t now,
-                                         struct err *err);
+MUST_CHECK enum st registry_start_upload(struct registry *r, str repo, str id, str actor,
+                                         int64_t now, struct err *err);
 MUST_CHECK enum st registry_find_upload(struct registry *r, str repo, str id, struct arena *a,
                                         struct upload_row *out, struct err *err);
 MUST_CHECK enum st registry_note_progress(struct registry *r, str id, uint64_t size, str data,
@@ -88,6 +89,9 @@ MUST_CHECK enum st registry_cancel_upload(struct registry *r, str repo, str id, 
 MUST_CHECK enum st registry_finish_upload(struct registry *r, str repo,
                                           const struct blob_arrival *in, int64_t now,
                                           struct err *err);
+/* Names of repositories in which a blob is visible, up to `limit`; none when it is nowhere. */
+MUST_CHECK enum st registry_blob_homes(struct registry *r, const struct digest *d, size_t limit,
+                                       struct arena *a, struct name_page *out, struct err *err);
 /* Makes a blob of `from` visible in `repo`; an unset `from` means any repository. ST_NOT_FOUND. */
 MUST_CHECK enum st registry_mount(struct registry *r, str repo, str from, const struct digest *d,
                                   int64_t now, struct err *err);
@@ -96,6 +100,7 @@ MUST_CHECK enum st registry_mount(struct registry *r, str repo, str from, const 
 
 struct registry_push {
     str repo;
+    str actor; /* protection.h; unset: nobody */
     const struct manifest *parsed;
     const struct digest *digest;
     str payload;

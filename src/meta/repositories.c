@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meta/repositories.h"
 
+#include "meta/settings.h"
+
 /* Looks without wording a failure: absent is ST_OK with id 0. */
 static enum st look_up(struct db_tx *tx, str name, int64_t *id, struct err *err)
 {
@@ -27,6 +29,35 @@ enum st repositories_find(struct db_tx *tx, str name, int64_t *id, struct err *e
     return ST_OK;
 }
 
+/* The highest id that a repository has or had: GitLab's API knows repositories by their numbers, so
+ * none is given twice. What is kept is the highest of those that went. */
+#define LAST_ID "repository.last_id"
+
+static enum st newest_id(struct db_tx *tx, int64_t *id, struct err *err)
+{
+    AUTO(db_rows_close) struct db_rows rows = { 0 };
+    int64_t newest = 0;
+    enum st st = db_select(tx, &rows,
+                           "SELECT max(id) FROM repository UNION ALL"
+                           " SELECT CAST(value AS BIGINT) FROM setting WHERE name = '" LAST_ID "'",
+                           DB_NO_ARGS, err);
+    while (st == ST_OK && (st = db_next(&rows, err)) == ST_OK)
+        newest = MAX(newest, db_int(&rows, 0));
+    if (st != ST_END)
+        return st;
+    *id = newest;
+    return ST_OK;
+}
+
+static enum st new_id(struct db_tx *tx, int64_t *id, struct err *err)
+{
+    int64_t newest = 0;
+    enum st st = newest_id(tx, &newest, err);
+    if (st == ST_OK)
+        *id = newest + 1;
+    return st;
+}
+
 enum st repositories_need(struct db_tx *tx, str name, int64_t now, int64_t *id, struct err *err)
 {
     int64_t found = 0;
@@ -34,13 +65,12 @@ enum st repositories_need(struct db_tx *tx, str name, int64_t now, int64_t *id, 
     if (st != ST_OK)
         return st;
     if (found == 0) {
-        AUTO(db_rows_close) struct db_rows rows = { 0 };
-        st = db_one(tx, &rows,
-                    "INSERT INTO repository (name, created_at) VALUES ($1, $2) RETURNING id",
-                    DB_ARGS(DB_TEXT(name), DB_INT(now)), err);
+        st = new_id(tx, &found, err);
+        if (st == ST_OK)
+            st = db_run(tx, "INSERT INTO repository (id, name, created_at) VALUES ($1, $2, $3)",
+                        DB_ARGS(DB_INT(found), DB_TEXT(name), DB_INT(now)), NULL, err);
         if (st != ST_OK)
             return st;
-        found = db_int(&rows, 0);
     }
     *id = found;
     return ST_OK;
@@ -62,11 +92,20 @@ enum st repositories_name(struct db_tx *tx, int64_t id, struct arena *a, str *na
 
 enum st repositories_drop_if_empty(struct db_tx *tx, int64_t id, struct err *err)
 {
-    return db_run(tx,
-                  "DELETE FROM repository WHERE id = $1"
-                  " AND NOT EXISTS (SELECT 1 FROM manifest WHERE repo_id = $1)"
-                  " AND NOT EXISTS (SELECT 1 FROM repo_blob WHERE repo_id = $1)",
-                  DB_ARGS(DB_INT(id)), NULL, err);
+    char text[24];
+    int64_t dropped = 0;
+    int64_t newest = 0;
+    enum st st = newest_id(tx, &newest, err);
+    if (st == ST_OK)
+        st = db_run(tx,
+                    "DELETE FROM repository WHERE id = $1"
+                    " AND NOT EXISTS (SELECT 1 FROM manifest WHERE repo_id = $1)"
+                    " AND NOT EXISTS (SELECT 1 FROM repo_blob WHERE repo_id = $1)",
+                    DB_ARGS(DB_INT(id)), &dropped, err);
+    if (st != ST_OK || dropped == 0 || id < newest)
+        return st;
+    (void)snprintf(text, sizeof(text), "%lld", (long long)id);
+    return settings_set(tx, LAST_ID, str_of(text), err);
 }
 
 enum st name_page_read(struct db_rows *rows, size_t limit, struct arena *a, struct name_page *out,
@@ -103,6 +142,8 @@ enum st repositories_list(struct db_tx *tx, str last, size_t limit, struct arena
     enum st st = db_select(tx, &rows,
                            "SELECT name FROM repository WHERE name > $1 AND EXISTS (SELECT 1 FROM"
                            " manifest WHERE repo_id = repository.id AND receipt_id IS NULL)"
+                           " AND NOT EXISTS (SELECT 1 FROM lock WHERE repo = repository.name"
+                           "  AND kind = 'r' AND object = '' AND may % 8 < 4)"
                            " ORDER BY name LIMIT $2",
                            DB_ARGS(DB_TEXT(after), DB_INT(limit + 1)), err);
     if (st != ST_OK)

@@ -308,10 +308,142 @@ static const char step_4[] =
     " PRIMARY KEY (kind, object)"
     ");";
 
+/* Who may what. */
+static const char step_5[] =
+    /* Who started it; NULL: before there were accounts. */
+    "ALTER TABLE upload ADD COLUMN actor TEXT;"
+
+    /* kind: 'p'erson, 'r'obot, 'h'tpasswd. name NULL: removed; former_name stays taken. hash:
+     * crypt(5). generation: accounts.h, 3. */
+    "CREATE TABLE account ("
+    " id @ID,"
+    " name TEXT UNIQUE,"
+    " former_name TEXT NOT NULL UNIQUE,"
+    " kind TEXT NOT NULL,"
+    " hash TEXT,"
+    " administrator BIGINT NOT NULL,"
+    " disabled BIGINT NOT NULL DEFAULT 0,"
+    " generation BIGINT NOT NULL DEFAULT 1,"
+    " created_at BIGINT NOT NULL,"
+    " used_at BIGINT,"
+    " note TEXT"
+    ");"
+    "CREATE INDEX account_administrator ON account (id) WHERE administrator = 1;"
+    /* hash: SHA-256 of the secret. account_id NULL: a deploy token. */
+    "CREATE TABLE access_token ("
+    " id @ID,"
+    " account_id BIGINT REFERENCES account (id),"
+    " name TEXT NOT NULL,"
+    " hash @BYTES NOT NULL UNIQUE,"
+    " prefix TEXT NOT NULL,"
+    " scopes BIGINT NOT NULL,"
+    " created_at BIGINT NOT NULL,"
+    " expires_at BIGINT,"
+    " used_at BIGINT,"
+    " created_by TEXT NOT NULL"
+    ");"
+    "CREATE INDEX access_token_by_account ON access_token (account_id, id);"
+    "CREATE INDEX access_token_deploy ON access_token (prefix, id) WHERE account_id IS NULL;"
+    "CREATE INDEX access_token_expiry ON access_token (expires_at) WHERE expires_at IS NOT NULL;"
+    /* jwk: with its private part. */
+    "CREATE TABLE signing_key ("
+    " kid TEXT NOT NULL PRIMARY KEY,"
+    " jwk TEXT NOT NULL,"
+    " created_at BIGINT NOT NULL"
+    ");"
+    "CREATE INDEX signing_key_by_time ON signing_key (created_at, kid);"
+
+    /* role: policy/access.h. */
+    "CREATE TABLE member ("
+    " prefix TEXT NOT NULL,"
+    " account_id BIGINT NOT NULL REFERENCES account (id),"
+    " role BIGINT NOT NULL,"
+    " created_at BIGINT NOT NULL,"
+    " created_by TEXT NOT NULL,"
+    " PRIMARY KEY (prefix, account_id)"
+    ") @CLUSTERED;"
+    "CREATE INDEX member_by_account ON member (account_id, prefix);"
+    "CREATE TABLE visibility (prefix TEXT NOT NULL PRIMARY KEY, is_public BIGINT NOT NULL);"
+
+    /* The audit log. */
+    "CREATE TABLE trail ("
+    " id @ID,"
+    " at BIGINT NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " peer TEXT NOT NULL,"
+    " door TEXT NOT NULL,"
+    " action TEXT NOT NULL,"
+    " object TEXT NOT NULL,"
+    " detail TEXT,"
+    " times BIGINT NOT NULL DEFAULT 1"
+    ");"
+    "CREATE INDEX trail_by_actor ON trail (actor, id);"
+    "CREATE INDEX trail_by_action ON trail (action, id);"
+    "CREATE INDEX trail_by_both ON trail (actor, action, id);"
+    "CREATE INDEX trail_by_time ON trail (at);"
+
+    /* GitLab's rules about levels: kind 'l' of rule; from which role on one may push to, and
+     * delete, what matches (0: the rule says nothing of it). */
+    "ALTER TABLE rule ADD COLUMN push_role BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE rule ADD COLUMN delete_role BIGINT NOT NULL DEFAULT 0;"
+    /* Azure's attributes. kind: 'r'epository, 't'ag, 'm'anifest; object: '', the tag, the digest as
+     * text. digest: of a manifest, its key. may: the bits of locks.h. */
+    "CREATE TABLE lock ("
+    " repo TEXT NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " object TEXT NOT NULL,"
+    " digest @BYTES,"
+    " may BIGINT NOT NULL,"
+    " PRIMARY KEY (repo, kind, object)"
+    ") @CLUSTERED;"
+    "CREATE INDEX lock_by_digest ON lock (digest, repo) WHERE digest IS NOT NULL;"
+
+    /* Pages of artifacts.h. */
+    "CREATE INDEX manifest_live ON manifest (repo_id, digest) WHERE receipt_id IS NULL;"
+    "CREATE INDEX manifest_by_time ON manifest (repo_id, pushed_at, digest)"
+    " WHERE receipt_id IS NULL;"
+    "CREATE INDEX tag_by_time ON tag (repo_id, tagged_at, name);"
+    "CREATE INDEX repository_emptied ON repository (name) WHERE manifests = 0;"
+    "CREATE INDEX receipt_item_by_repo ON receipt_item (repo, receipt_id, item)"
+    " WHERE tag IS NOT NULL;"
+    /* When it was set first; NULL: when it was set last. */
+    "ALTER TABLE tag ADD COLUMN created_at BIGINT;"
+
+    /* GitLab's numbers of projects and groups. */
+    "CREATE TABLE namespace ("
+    " id @ID,"
+    " path TEXT NOT NULL UNIQUE,"
+    " is_project BIGINT NOT NULL"
+    ");"
+    /* Repositories that are to be deleted whole; state: 's'cheduled, 'o'ngoing, 'f'ailed. */
+    "CREATE TABLE removal ("
+    " repo_id BIGINT NOT NULL PRIMARY KEY,"
+    " repo TEXT NOT NULL,"
+    " state TEXT NOT NULL,"
+    " failures BIGINT NOT NULL,"
+    " next_at BIGINT NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " peer TEXT NOT NULL,"
+    " door TEXT NOT NULL,"
+    " error TEXT"
+    ");"
+    "CREATE INDEX removal_due ON removal (next_at) WHERE state <> 'f';"
+    /* GitLab deletes tags of a repository in bulk once an hour; until: when it may be again. */
+    "CREATE TABLE bulk_lease (repo_id BIGINT NOT NULL PRIMARY KEY, until BIGINT NOT NULL);"
+    "CREATE INDEX bulk_lease_by_time ON bulk_lease (until);";
+
+/* The bytes of manifests lie beside their rows: a manifest changes its state often and its bytes
+ * never, and narrow rows are a few to a page. */
+static const char step_6[] =
+    "CREATE TABLE manifest_payload ("
+    " manifest_id @ID,"
+    " payload @BYTES NOT NULL,"
+    " FOREIGN KEY (manifest_id) REFERENCES manifest (id)"
+    ");"
+    "INSERT INTO manifest_payload (manifest_id, payload) SELECT id, payload FROM manifest;"
+    "ALTER TABLE manifest DROP COLUMN payload;";
+
 const struct db_migration schema_migrations[] = {
-    { 1, step_1 },
-    { 2, step_2 },
-    { 3, step_3 },
-    { 4, step_4 },
+    { 1, step_1 }, { 2, step_2 }, { 3, step_3 }, { 4, step_4 }, { 5, step_5 }, { 6, step_6 },
 };
 const size_t schema_migration_count = ARRAY_LEN(schema_migrations);

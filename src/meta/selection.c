@@ -426,12 +426,13 @@ enum st selection_any(struct db_tx *tx, bool *rules, bool *holds, bool *pulls, s
     AUTO(db_rows_close) struct db_rows rows = { 0 };
     enum st st = db_one(tx, &rows,
                         "SELECT EXISTS (SELECT 1 FROM rule), EXISTS (SELECT 1 FROM hold),"
-                        " EXISTS (SELECT 1 FROM manifest_pull)",
+                        " EXISTS (SELECT 1 FROM manifest_pull), EXISTS (SELECT 1 FROM lock)",
                         DB_NO_ARGS, err);
     if (st != ST_OK)
         return st;
-    *rules = db_int(&rows, 0) != 0;
-    *holds = db_int(&rows, 1) != 0;
+    bool locks = db_int(&rows, 3) != 0;
+    *rules = db_int(&rows, 0) != 0 || locks;
+    *holds = db_int(&rows, 1) != 0 || locks;
     *pulls = db_int(&rows, 2) != 0;
     return ST_OK;
 }
@@ -442,7 +443,10 @@ enum st selection_manifest_held(struct db_tx *tx, int64_t manifest_id, bool *out
     enum st st = db_one(tx, &rows,
                         "SELECT EXISTS (SELECT 1 FROM manifest m JOIN hold h ON h.digest = m.digest"
                         " WHERE m.id = $1 AND (h.repo = '' OR h.repo ="
-                        " (SELECT name FROM repository WHERE id = m.repo_id)))",
+                        " (SELECT name FROM repository WHERE id = m.repo_id)))"
+                        " OR EXISTS (SELECT 1 FROM manifest m JOIN lock l ON l.digest = m.digest"
+                        " WHERE m.id = $1 AND l.may % 4 <> 3 AND l.repo ="
+                        " (SELECT name FROM repository WHERE id = m.repo_id))",
                         DB_ARGS(DB_INT(manifest_id)), err);
     if (st == ST_OK)
         *out = db_int(&rows, 0) != 0;

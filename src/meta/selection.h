@@ -146,11 +146,11 @@ MUST_CHECK enum st selection_users(struct db_tx *tx, struct db_rows *rows, int64
 MUST_CHECK enum st selection_next_user(struct db_rows *rows, struct selection_user *out,
                                        struct err *err);
 
-/* Whether there are any such rows at all. */
+/* Whether there are any such rows at all; locks (locks.h) are like rules and like holds. */
 MUST_CHECK enum st selection_any(struct db_tx *tx, bool *rules, bool *holds, bool *pulls,
                                  struct err *err);
-/* Whether a hold keeps the manifest, or (in force at `now`) a link of the blob; the reason of the
- * hold, or unset, is copied into `reason`. */
+/* Whether a hold or a lock keeps the manifest, or a hold (in force at `now`) a link of the blob;
+ * the reason of the hold, or unset, is copied into `reason`. */
 MUST_CHECK enum st selection_manifest_held(struct db_tx *tx, int64_t manifest_id, bool *out,
                                            struct err *err);
 MUST_CHECK enum st selection_blob_held(struct db_tx *tx, int64_t blob_id, int64_t now, bool *out,

@@ -36,7 +36,8 @@ enum st tags_set(struct db_tx *tx, int64_t repo_id, str tag, int64_t manifest_id
 
     st =
         db_run(tx,
-               "INSERT INTO tag (repo_id, name, manifest_id, tagged_at) VALUES ($1, $2, $3, $4)"
+               "INSERT INTO tag (repo_id, name, manifest_id, tagged_at, created_at)"
+               " VALUES ($1, $2, $3, $4, $4)"
                " ON CONFLICT (repo_id, name) DO UPDATE SET manifest_id = excluded.manifest_id,"
                " tagged_at = excluded.tagged_at",
                DB_ARGS(DB_INT(repo_id), DB_TEXT(tag), DB_INT(manifest_id), DB_INT(now)), NULL, err);
@@ -82,8 +83,10 @@ enum st tags_list(struct db_tx *tx, str repo, str last, size_t limit, struct are
         return st;
     str after = last.ptr == NULL ? STR("") : last; /* no tag is empty: before all of them */
     st = db_select(tx, &rows,
-                   "SELECT name FROM tag WHERE repo_id = $1 AND name > $2 ORDER BY name LIMIT $3",
-                   DB_ARGS(DB_INT(repo_id), DB_TEXT(after), DB_INT(limit + 1)), err);
+                   "SELECT name FROM tag WHERE repo_id = $1 AND name > $2 AND NOT EXISTS"
+                   " (SELECT 1 FROM lock WHERE repo = $3 AND kind = 't' AND object = tag.name"
+                   "  AND may % 8 < 4) ORDER BY name LIMIT $4",
+                   DB_ARGS(DB_INT(repo_id), DB_TEXT(after), DB_TEXT(repo), DB_INT(limit + 1)), err);
     if (st != ST_OK)
         return st;
     return name_page_read(&rows, limit, a, out, err);

@@ -10,17 +10,17 @@ static enum st not_found(str id, struct err *err)
                    STR_FMT(id));
 }
 
-enum st uploads_start(struct db_tx *tx, str id, str repo, uint64_t limit, int64_t now,
+enum st uploads_start(struct db_tx *tx, str id, str repo, str actor, uint64_t limit, int64_t now,
                       int64_t due_at, struct err *err)
 {
     int64_t started = 0;
-    enum st st =
-        db_run(tx,
-               "INSERT INTO upload (id, repo, size, started_at, due_at)"
-               " SELECT $1, $2, 0, $3, $4 WHERE (SELECT COUNT(*) FROM"
-               " (SELECT 1 FROM upload WHERE repo = $2 LIMIT $5) AS open) < $5",
-               DB_ARGS(DB_TEXT(id), DB_TEXT(repo), DB_INT(now), DB_INT(due_at), DB_INT(limit)),
-               &started, err);
+    enum st st = db_run(tx,
+                        "INSERT INTO upload (id, repo, size, started_at, due_at, actor)"
+                        " SELECT $1, $2, 0, $3, $4, $5 WHERE (SELECT COUNT(*) FROM"
+                        " (SELECT 1 FROM upload WHERE repo = $2 LIMIT $6) AS open) < $6",
+                        DB_ARGS(DB_TEXT(id), DB_TEXT(repo), DB_INT(now), DB_INT(due_at),
+                                DB_TEXT_OR_NULL(actor), DB_INT(limit)),
+                        &started, err);
     if (st == ST_OK && started == 0)
         return err_set(err, ST_TOO_LARGE,
                        "%.*s has %llu uploads under way, which is as many as are allowed"
@@ -33,8 +33,9 @@ enum st uploads_find(struct db_tx *tx, str id, str repo, struct arena *a, struct
                      struct err *err)
 {
     AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st st = db_one(tx, &rows, "SELECT size, data FROM upload WHERE id = $1 AND repo = $2",
-                        DB_ARGS(DB_TEXT(id), DB_TEXT(repo)), err);
+    enum st st =
+        db_one(tx, &rows, "SELECT size, data, actor FROM upload WHERE id = $1 AND repo = $2",
+               DB_ARGS(DB_TEXT(id), DB_TEXT(repo)), err);
     if (st == ST_NOT_FOUND)
         return not_found(id, err);
     if (st != ST_OK)
@@ -43,6 +44,11 @@ enum st uploads_find(struct db_tx *tx, str id, str repo, struct arena *a, struct
     if (!db_is_null(&rows, 1)) {
         row.data = arena_dup(a, db_bytes(&rows, 1));
         if (row.data.ptr == NULL)
+            return err_no_memory(err);
+    }
+    if (!db_is_null(&rows, 2)) {
+        row.actor = arena_dup(a, db_text(&rows, 2));
+        if (row.actor.ptr == NULL)
             return err_no_memory(err);
     }
     *out = row;

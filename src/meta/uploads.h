@@ -17,12 +17,13 @@
 
 struct upload_row {
     uint64_t size; /* bytes that were acknowledged */
+    str actor;     /* who started it and may go on with it; unset: anybody who may push */
     str data;      /* the bytes themselves while they are few; unset when they are in the store */
 };
 
 /* ST_TOO_LARGE when `repo` has `limit` uploads under way already. */
-MUST_CHECK enum st uploads_start(struct db_tx *tx, str id, str repo, uint64_t limit, int64_t now,
-                                 int64_t due_at, struct err *err);
+MUST_CHECK enum st uploads_start(struct db_tx *tx, str id, str repo, str actor, uint64_t limit,
+                                 int64_t now, int64_t due_at, struct err *err);
 /* ST_NOT_FOUND when there is no such upload in this repository. */
 MUST_CHECK enum st uploads_find(struct db_tx *tx, str id, str repo, struct arena *a,
                                 struct upload_row *out, struct err *err);

@@ -61,9 +61,9 @@ struct http_sink {
 };
 
 struct http_route {
-    const char *name;                        /* label in metrics and logs, such as "blob" */
-    bool worker;                             /* handle() may block */
-    uint64_t body_max;                       /* bytes; a larger body is refused with 413 */
+    const char *name;  /* label in metrics, such as "blob"; lives as long as the server */
+    bool worker;       /* handle() may block */
+    uint64_t body_max; /* bytes; a larger body is refused with 413 */
     void (*handle)(struct http_request *rq); /* with the whole body in rq->body; NULL with a sink */
     const struct http_sink *sink;            /* or NULL */
 };

@@ -89,12 +89,16 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *ctx)
     struct http_reply *r = ctx;
     str name = { bytes, size * count };
     str value = STR_NONE;
-    if (str_cut(name, ':', &name, &value) && str_eq_nocase(name, STR("Location"))) {
-        while (value.len > 0 &&
-               (value.ptr[value.len - 1] == '\n' || value.ptr[value.len - 1] == '\r'))
-            value.len--;
-        (void)str_copy(str_trim(value), r->location, sizeof(r->location));
-    }
+    uint64_t seconds;
+    if (!str_cut(name, ':', &name, &value))
+        return size * count;
+    while (value.len > 0 && (value.ptr[value.len - 1] == '\n' || value.ptr[value.len - 1] == '\r'))
+        value.len--;
+    value = str_trim(value);
+    if (str_eq_nocase(name, STR("Location")))
+        (void)str_copy(value, r->location, sizeof(r->location));
+    else if (str_eq_nocase(name, STR("Retry-After")) && str_to_u64(value, INT32_MAX, &seconds))
+        r->retry_after_s = (int64_t)seconds;
     return size * count;
 }
 
@@ -149,6 +153,10 @@ static CURLcode set_up(CURL *curl, const struct http_ask *ask, struct curl_slist
     };
     for (size_t i = 0; i < ARRAY_LEN(pointers) && code == CURLE_OK; i++)
         code = lib.easy_setopt(curl, pointers[i].option, pointers[i].value);
+    if (code == CURLE_OK && ask->ca != NULL)
+        code = lib.easy_setopt(curl, CURLOPT_CAINFO, ask->ca);
+    if (code == CURLE_OK && ask->direct)
+        code = lib.easy_setopt(curl, CURLOPT_NOPROXY, "*");
     if (code == CURLE_OK)
         code = lib.easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     if (code == CURLE_OK)

@@ -5,6 +5,7 @@
  *  1. An answer of any code is ST_OK; failures are those of asking, worded for a person.
  *  2. Redirects are not followed. http:// and https:// only.
  *  3. Everything has a limit: the body, the time to connect, the time in all.
+ *  4. No header stands in a message, so credentials may be among them.
  *
  * Threads: any; each call is on its own, but for its session.
  */
@@ -24,6 +25,8 @@ struct http_ask {
     const char *url;
     const char *const *headers;   /* "Name: value", ended by NULL; or NULL */
     str body;                     /* unset: none */
+    const char *ca;               /* a PEM file to trust instead of the system's; or NULL */
+    bool direct;                  /* through no proxy, whatever the environment says */
     size_t answer_max_bytes;      /* 0: 1 MiB */
     int64_t connect_timeout_ms;   /* 0: 10 s */
     int64_t timeout_ms;           /* 0: 60 s */
@@ -33,7 +36,8 @@ struct http_ask {
 struct http_reply {
     int code;
     struct buf body;
-    char location[1024]; /* "" when there is none */
+    char location[1024];   /* "" when there is none */
+    int64_t retry_after_s; /* 0 when there is none in seconds */
 };
 
 /* ST_INVALID: no such URL. ST_GONE: the server cannot be reached, or broke off. ST_TOO_LARGE.

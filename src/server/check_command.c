@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "check/check.h"
 #include "cli/check.h"
+#include "cli/cli_progress.h"
 #include "meta/schema.h"
 #include "server/commands.h"
 #include "server/data_dir.h"
@@ -35,7 +36,7 @@ static bool advance(void *ctx, const struct check_progress *p)
         .hash_ms = d->hash_started_ms == 0 ? 0 : clock_mono_ms() - d->hash_started_ms,
     };
     check_print_stage(&d->printer, &stage);
-    return !check_interrupted();
+    return !progress_interrupted();
 }
 
 static void found(void *ctx, const struct check_finding *f)
@@ -126,7 +127,7 @@ static enum cli_exit check_opened(const struct cli_command *self, struct dir_che
     const struct check_watch watch = { advance, found, d };
     struct check_report report;
     struct err err;
-    check_watch_signals();
+    progress_watch();
     check_print_begin(&d->printer, call);
     enum st st = check_run(&d->registry, &options, &watch, &report, &err);
     const struct check_summary summary = summary_of(&report);

@@ -248,7 +248,7 @@ enum st config_set_text(struct config *c, const struct config_place *place, enum
     enum st st;
     if (config_keys[id].kind == CONFIG_LIST)
         return set_list_text(c, place, id, value, err);
-    if (config_keys[id].kind == CONFIG_PATH)
+    if (config_keys[id].kind == CONFIG_PATH || config_keys[id].kind == CONFIG_TEXT)
         st = set_path(c, place, id, value, err);
     else
         st = set_value(c, place, id, value, err);

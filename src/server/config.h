@@ -30,6 +30,7 @@ enum config_kind {
     CONFIG_BOOL,
     CONFIG_CHOICE,
     CONFIG_PATH,
+    CONFIG_TEXT,
     CONFIG_LIST,
 };
 
@@ -44,6 +45,8 @@ enum config_log_requests {
     CONFIG_LOG_REQUESTS_ERRORS,
     CONFIG_LOG_REQUESTS_NONE,
 };
+
+enum config_auth_mode { CONFIG_AUTH_MODE_OPEN, CONFIG_AUTH_MODE_ACCOUNTS };
 
 /* One number for each key, in the table's order. */
 enum config_id {
@@ -72,6 +75,7 @@ struct config {
 #define CONFIG_TYPE_BOOL                                    bool
 #define CONFIG_TYPE_CHOICE                                  int
 #define CONFIG_TYPE_PATH                                    const char *
+#define CONFIG_TYPE_TEXT                                    const char *
 #define CONFIG_TYPE_LIST                                    struct config_list
 #define KEY(field, kind, name, fallback, least, most, text) CONFIG_TYPE_##kind field;
 #include "server/config.def"

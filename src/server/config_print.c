@@ -71,7 +71,7 @@ static void print_value(struct buf *out, const char *indent, str name, const str
         }
         return;
     }
-    if (key->kind == CONFIG_PATH) {
+    if (key->kind == CONFIG_PATH || key->kind == CONFIG_TEXT) {
         const char *path = *(const char *const *)field;
         buf_printf(out, "%s%s%.*s: ", indent, path == NULL ? "#" : "", STR_FMT(name));
         if (path != NULL)

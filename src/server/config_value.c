@@ -51,6 +51,7 @@ bool config_value_parse(enum config_kind kind, const char *words, str text, uint
     case CONFIG_CHOICE:
         return parse_choice(words, text, out, why);
     case CONFIG_PATH:
+    case CONFIG_TEXT:
     case CONFIG_LIST:
         break;
     }
@@ -108,6 +109,8 @@ const char *config_value_allowed(const struct config_key *key, char out[static C
         return "true or false";
     case CONFIG_PATH:
         return "the name of a file or directory";
+    case CONFIG_TEXT:
+        return "a text";
     case CONFIG_CHOICE:
         print_words(key->least, out, CONFIG_ALLOWED_MAX);
         return out;

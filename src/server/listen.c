@@ -76,8 +76,9 @@ enum st listen_check_loopback(const char *address, struct err *err)
             return err_set(err, ST_DENIED,
                            "will not listen on %s: it is not a loopback address, and this registry "
                            "has no accounts, so anyone who reaches it may push, pull and delete. "
-                           "Listen on 127.0.0.1:%.*s, or accept it with --open (in the "
-                           "configuration: open: true)",
+                           "Listen on 127.0.0.1:%.*s, turn accounts on with --set "
+                           "auth.mode=accounts, or accept it with --open (in the configuration: "
+                           "open: true)",
                            address, STR_FMT(port));
     return ST_OK;
 }

@@ -20,20 +20,21 @@ static const struct cli_command check_command = {
     .summary = "Check a data directory or a running registry.",
     .help = check_help,
     .run = check_run_command,
+    .groups = check_groups,
 };
 
 static const struct cli_command *const commands[] = {
-    &serve_command,    &ls_command,
-    &show_command,     &untag_command,
-    &rm_command,       &purge_command,
-    &plan_command,     &apply_command,
-    &receipts_command, &receipt_command,
-    &undo_command,     &trash_command,
-    &du_command,       &why_command,
-    &hold_command,     &protect_command,
-    &reclaim_command,  &check_command,
-    &config_command,   &completion_command,
-    &version_command,  NULL,
+    &serve_command,      &ls_command,      &show_command,
+    &untag_command,      &rm_command,      &purge_command,
+    &plan_command,       &apply_command,   &receipts_command,
+    &receipt_command,    &undo_command,    &trash_command,
+    &du_command,         &why_command,     &hold_command,
+    &protect_command,    &lock_command,    &reclaim_command,
+    &removal_command,    &check_command,   &login_command,
+    &logout_command,     &whoami_command,  &account_command,
+    &password_command,   &token_command,   &member_command,
+    &visibility_command, &audit_command,   &config_command,
+    &completion_command, &version_command, NULL,
 };
 
 static const struct cli_command program = {
@@ -41,7 +42,8 @@ static const struct cli_command program = {
     .takes = "COMMAND [OPTIONS]",
     .summary = "Ebb, a container registry whose deletions give space back.",
     .help = "\n"
-            "Commands talk to --server URL, to $EBB_SERVER, or to http://127.0.0.1:5000.\n"
+            "Commands talk to --server URL, to $EBB_SERVER, or to http://127.0.0.1:5000, as who\n"
+            "logged in there (`ebb login`) or as EBB_TOKEN says.\n"
             "`ebb COMMAND --help` shows more, and so does the man page of each: ebb-rm(1).\n"
             "\n"
             "Examples:\n"

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/server.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "api/api.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "meta/schema.h"
 #include "server/data_dir.h"
+#include "server/housekeeping.h"
 
 #define ARENA_BYTES (64 * KIB)
 /* Of a body handed over at once. A fast upload has up to four of them. */
@@ -16,10 +21,12 @@ struct server {
     struct arena arena; /* names of files */
     struct data_dir data_dir;
     struct registry registry;
+    struct auth *auth;
     struct deletion *deletion;
     struct api *api;
     struct reclaim_loop *reclaim;
     struct http_server *http;
+    struct housekeeping *housekeeping;
 };
 
 str server_address(const struct server *s, size_t i)
@@ -56,7 +63,8 @@ static enum st open_registry(struct server *s, struct err *err)
     if (st == ST_OK)
         st = blob_fs_open(blobs_path.ptr, &s->registry.store, err);
     if (st == ST_OK)
-        st = protection_cache_new(&s->registry.protection, err);
+        st = protection_cache_new(c->auth_mode == CONFIG_AUTH_MODE_ACCOUNTS,
+                                  &s->registry.protection, err);
     if (st == ST_OK)
         st = pulls_new(&s->registry.pulls, err);
     return st == ST_OK ? registry_time_open(&s->registry, true, err) : st;
@@ -73,6 +81,42 @@ static void close_registry(struct registry *r)
     protection_cache_free(r->protection);
     db_close(r->db);
     blob_store_free(r->store);
+}
+
+/* config.def and auth.h list the same words in the same order. */
+_Static_assert((int)CONFIG_AUTH_MODE_OPEN == (int)AUTH_OPEN &&
+                   (int)CONFIG_AUTH_MODE_ACCOUNTS == (int)AUTH_ACCOUNTS,
+               "auth.mode");
+
+/* A line of its own, whatever the log's format, and at once: it is stored nowhere, so a start that
+ * fails later must not lose it. */
+static void tell_password(const char *made)
+{
+    log_flush();
+    fprintf(stderr, "The administrator is admin, with the password %s (it is not shown again)\n",
+            made);
+}
+
+static enum st open_auth(struct server *s, struct err *err)
+{
+    const struct config *c = s->config;
+    const char *password = getenv("EBB_ADMIN_PASSWORD");
+    const struct auth_options options = {
+        .mode = (enum auth_mode)c->auth_mode,
+        .htpasswd = c->auth_htpasswd,
+        .service = c->auth_service,
+        .token_ms = c->auth_token_life_ms,
+        .refresh_ms = c->auth_refresh_life_ms,
+        .key_rotate_ms = c->auth_key_rotate_ms,
+        .trail_keep_ms = c->auth_trail_keep_ms,
+        .admin_password = password != NULL && password[0] != '\0' ? password : NULL,
+    };
+    char made[AUTH_PASSWORD_MAX + 1];
+    enum st st = auth_open(&s->registry, &options, &s->auth, made, err);
+    if (st == ST_OK && made[0] != '\0')
+        tell_password(made);
+    explicit_bzero(made, sizeof(made));
+    return st;
 }
 
 static enum st open_deletion(struct server *s, struct err *err)
@@ -108,8 +152,13 @@ static enum st start_api(struct server *s, struct err *err)
         .upload_bytes_max = c->limits_upload_size,
         .inline_bytes_max = c->store_inline_size,
         .log_requests = (enum api_log_requests)c->log_requests,
+        .url = c->url,
+        .address = c->listen.items[0],
+        .open_metrics = c->auth_open_metrics,
+        .gitlab_bulk_interval_ms = c->gitlab_bulk_interval_ms,
+        .acr_names = c->acr_names,
     };
-    return api_new(&s->registry, s->deletion, &options, &s->api, err);
+    return api_new(&s->registry, s->deletion, s->auth, &options, &s->api, err);
 }
 
 static enum st start_http(struct server *s, struct err *err)
@@ -154,6 +203,8 @@ enum st server_start(const struct config *config, struct server **out, struct er
     if (st == ST_OK)
         st = open_registry(s, err);
     if (st == ST_OK)
+        st = open_auth(s, err);
+    if (st == ST_OK)
         st = open_deletion(s, err);
     if (st == ST_OK)
         st = start_api(s, err);
@@ -169,6 +220,8 @@ enum st server_start(const struct config *config, struct server **out, struct er
     if (st == ST_OK)
         st = start_http(s, err);
     if (st == ST_OK)
+        st = housekeeping_start(&s->registry, s->auth, s->deletion, &s->housekeeping, err);
+    if (st == ST_OK)
         *out = s;
     else
         server_stop(s);
@@ -179,9 +232,11 @@ void server_stop(struct server *s)
 {
     if (s->http != NULL)
         http_server_stop(s->http, s->config->http_stop_timeout_ms);
+    housekeeping_stop(s->housekeeping);
     reclaim_loop_stop(s->reclaim);
     api_free(s->api);
     deletion_close(s->deletion);
+    auth_close(s->auth);
     close_registry(&s->registry);
     data_dir_close(&s->data_dir);
     arena_release(&s->arena);

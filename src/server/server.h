@@ -2,7 +2,7 @@
  *
  * server - the parts of a running registry, in the order in which they start:
  *
- *   data directory's lock, database, content, reclaimer, HTTP server
+ *   data directory's lock, database, content, accounts, reclaimer, HTTP server, housekeeping
  *
  * They stop in the opposite order. Dying at any point in between is what kill -9 does: nothing
  * acknowledged is lost, and the lock goes with the process.

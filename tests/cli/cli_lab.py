@@ -27,7 +27,7 @@ class Program:
 
 def clean_environment(**more):
     env = {k: v for k, v in os.environ.items() if not k.startswith("EBB_") and k != "NO_COLOR"}
-    return {**env, "TERM": "xterm", **more}
+    return {**env, "TERM": "xterm", "XDG_CONFIG_HOME": "/nowhere", **more}
 
 
 def run(*args, stdin=None, env=None):
@@ -91,11 +91,13 @@ class Terminal:
 
 class Fake:
     """Answers by table: {"GET /tags": answer or list of answers}. An answer is a body (200), or
-    (status, body); of a list the last one stays. Every request is in `asked`."""
+    (status, body), or (status, body, headers); of a list the last one stays. Every request is in
+    `asked`."""
 
     def __init__(self, answers):
         self.answers = {k: list(v) if isinstance(v, list) else [v] for k, v in answers.items()}
         self.asked = []
+        self.authorization = []  # of each request: the header's value, or None
         self.connections = 0
         self.hang_up = False  # after each answer, without a word
         self.lock = threading.Lock()
@@ -111,10 +113,12 @@ class Fake:
             def answer(self):
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
-                status, answer = fake.find(self.command, self.path, body)
+                status, answer, *headers = fake.find(self.command, self.path, body, self.headers["Authorization"])
                 data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
+                for name, value in (headers[0] if headers else {}).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
                 self.close_connection = self.close_connection or fake.hang_up
@@ -129,12 +133,13 @@ class Fake:
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
-    def find(self, method, target, body):
+    def find(self, method, target, body, authorization):
         parts = urllib.parse.urlsplit(target)
         path = urllib.parse.unquote(parts.path.removeprefix(API))
         query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
         with self.lock:
             self.asked.append((method + " " + path, query, json.loads(body) if body else None))
+            self.authorization.append(authorization)
             answers = self.answers.get(method + " " + path)
             if answers is None:
                 return 404, problem("unknown", "the fake has no " + method + " " + path)

@@ -6,6 +6,7 @@ pages, completion.
 
     test_commands.py PROGRAM SOURCE_DIR [unittest arguments]
 """
+import functools
 import hashlib
 import json
 import os
@@ -112,9 +113,9 @@ class Looking(Case):
         fake = self.fake({"POST /proposals": (201, {"items": [item], "enough": True})})
         self.assertEqual(self.json(fake, "why", "--free", "10G")["items"], [item])
         self.assertIn("10.0 GiB     0       5  untagged  p7    images without a tag", self.ebb(fake, "why", "--free", "5").stdout)
-        self.ebb(fake, "why", "--free", "5", "--now")
+        self.ebb(fake, "why", "--free", "5", "--now", "--prefix", "group/")
         self.assertEqual([b for _, b in fake.requests("POST /proposals")],
-                         [{"bytes": 10 << 30, "now": False}, {"bytes": 5, "now": False}, {"bytes": 5, "now": True}])
+                         [{"bytes": 10 << 30, "now": False}, {"bytes": 5, "now": False}, {"bytes": 5, "now": True, "prefix": "group"}])
         fake = self.fake({"POST /proposals": {"items": [item], "enough": False}})
         self.assertIn("less than was asked for", self.ebb(fake, "why", "--free", "11G", code=1).stdout)
 
@@ -284,17 +285,20 @@ class Protecting(Case):
     def test_rules(self):
         fake = self.fake({"GET /rules": items(self.RULE), "POST /rules": (201, self.RULE), "DELETE /rules/3": (204, b"")})
         self.assertEqual(self.json(fake, "protect"), items(self.RULE))
-        self.assertEqual(self.tsv(fake, "protect", "ls"), [["3", "immutable", "a/**", "v*", "anonymous", TIME, "r"]])
+        self.assertEqual(self.tsv(fake, "protect", "ls"), [["3", "immutable", "a/**", "v*", "anonymous", TIME, "r", "", ""]])
         self.assertEqual(self.json(fake, "protect", "add", "immutable", "a/**", "--tags", "v*", "--reason", "r"), self.RULE)
         self.ebb(fake, "protect", "add", "protected", "b")
         self.ebb(fake, "protect", "add", "read-only", "b")
+        self.ebb(fake, "protect", "add", "levels", "b", "--tags", "v*", "--push-role", "maintainer", "--delete-role", "owner")
         self.assertEqual([b for _, b in fake.requests("POST /rules")],
                          [{"kind": "immutable", "repositories": "a/**", "tags": "v*", "reason": "r"},
-                          {"kind": "protected", "repositories": "b", "tags": "*"}, {"kind": "read-only", "repositories": "b"}])
+                          {"kind": "protected", "repositories": "b", "tags": "*"}, {"kind": "read-only", "repositories": "b"},
+                          {"kind": "levels", "repositories": "b", "tags": "v*", "push_role": "maintainer", "delete_role": "owner"}])
         self.assertEqual(self.ebb(fake, "protect", "rm", "3").stdout, "Ended rule 3.\n")
         self.assertEqual(self.json(fake, "protect", "rm", "3"), {"removed": [3]})
         self.assertEqual(self.json(fake, "protect", "rm", "3", "9", code=1), {"removed": [3]})
-        for args in (["add"], ["add", "what", "a"], ["add", "read-only", "a", "--tags", "x"], ["rm"], ["rm", "x"], ["ls", "x"]):
+        for args in (["add"], ["add", "what", "a"], ["add", "read-only", "a", "--tags", "x"], ["rm"], ["add", "levels", "a"],
+                     ["add", "immutable", "a", "--push-role", "owner"], ["rm", "x"], ["ls", "x"]):
             self.assertEqual(run("protect", *args).returncode, 2, args)
 
     def test_holds(self):
@@ -420,9 +424,14 @@ class Registry(Case):
             self.assertIn("standard output", done.stderr)
 
 
+@functools.cache
+def shown_help(*command):
+    return run(*command, "--help")
+
+
 def commands(of=()):
     """Every command and sub-command, as the program lists them."""
-    shown = run(*of, "--help").stdout
+    shown = shown_help(*of).stdout
     listed = re.search(r"\nCommands:\n((?:  .*\n)+)", shown)
     for line in listed[1].splitlines() if listed else []:
         name = (*of, line.split()[0])
@@ -431,12 +440,12 @@ def commands(of=()):
 
 
 def options(*command):
-    return re.findall(r"^ +(?:(-\w), )?(--[\w-]+)", run(*command, "--help").stdout, re.M)
+    return re.findall(r"^ +(?:(-\w), )?(--[\w-]+)", shown_help(*command).stdout, re.M)
 
 
 class Words(Case):
-    ALL = ("serve ls show untag rm purge plan apply receipts receipt undo trash du why hold protect reclaim check config "
-           "completion version").split()
+    ALL = ("serve ls show untag rm purge plan apply receipts receipt undo trash du why hold protect lock reclaim removal "
+           "check login logout whoami account password token member visibility audit config completion version").split()
 
     def test_commands(self):
         self.assertEqual([c[0] for c in commands() if len(c) == 1], self.ALL)
@@ -444,7 +453,7 @@ class Words(Case):
     def test_help(self):
         for command in commands():
             with self.subTest(command=command):
-                shown = run(*command, "--help")
+                shown = shown_help(*command)
                 self.assertEqual((shown.returncode, shown.stderr), (0, ""))
                 self.assertEqual(run("help", *command).stdout, shown.stdout)
                 self.assertLessEqual(max(map(len, shown.stdout.splitlines())), 90)
@@ -481,18 +490,34 @@ class Words(Case):
 
     def test_usage(self):
         for args in (["plan"], ["config"], ["plan", "x"], ["trash", "x"], ["completion"], ["completion", "fish"], ["ls", "a", "b"],
-                     ["show"], ["show", "a"], ["du", "a", "b"], ["du", "--depth", "9"], ["why"], ["why", "a"], ["why", "a:1", "--free", "1G"],
+                     ["show"], ["show", "a"], ["du", "a", "b"], ["du", "--depth", "9"], ["why"], ["why", "a"], ["why", "a:1", "--free", "1G"], ["why", "a:1", "--prefix", "a"],
                      ["why", "--free", "much"], ["plan", "show"], ["receipts", "x"], ["trash", "restore"], ["reclaim", "run", "x"],
-                     ["version", "x"]):
+                     ["version", "x"], ["lock"], ["lock", "show"], ["lock", "set", "a"], ["lock", "set", "a", "--list", "--no-list"],
+                     ["lock", "show", "A"], ["lock", "show", "a@sha256:x"], ["removal", "reset"], ["removal", "ls", "a", "b"],
+                     ["login", "x"], ["logout", "x"], ["login", "--expires", "soon"], ["login", "--token-file", "x", "-u", "a"],
+                     ["whoami", "a", "b"], ["account", "add"], ["account", "add", "a", "b"], ["account", "add", "a", "--robot", "--htpasswd"],
+                     ["account", "add", "a", "--robot", "--password-stdin"], ["account", "set", "a"],
+                     ["account", "set", "a", "--admin", "--no-admin"], ["account", "set", "a", "--enable", "--disable"],
+                     ["account", "rm"], ["account", "show"], ["password", "x"], ["token", "add"], ["token", "rm"], ["token", "rm", "x"],
+                     ["token", "add", "a", "--account", "b", "--deploy", "c"], ["token", "add", "a", "--deploy", "/"],
+                     ["token", "add", "a", "--deploy", "b", "--prefix", "c"], ["token", "add", "a", "--expires", "x"],
+                     ["member", "set", "a", "b"], ["member", "set", "a", "b", "administrator"], ["member", "rm", "a"],
+                     ["member", "ls", "a", "b"], ["visibility", "public"], ["visibility", "unset"], ["visibility", "x"],
+                     ["audit", "x"], ["audit", "-n", "x"]):
             with self.subTest(args=args):
                 done = run(*args)
                 self.assertEqual((done.returncode, done.stdout), (2, ""))
                 self.assertIn("--help` shows what it takes.", done.stderr)
 
 
+@functools.cache
+def shown_script(shell):
+    return subprocess.run([Program.path, "completion", shell], capture_output=True, text=True, check=True).stdout
+
+
 class Completing(Case):
     def bash(self, *words):
-        script = subprocess.run([Program.path, "completion", "bash"], capture_output=True, text=True, check=True).stdout
+        script = shown_script("bash")
         line = " ".join(f"'{w}'" for w in words)
         return subprocess.run(["bash", "-c", f"{script}\nCOMP_WORDS=({line})\nCOMP_CWORD={len(words) - 1}\n_ebb\n"
                                'printf "%s\\n" "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True).stdout.split()
@@ -502,6 +527,10 @@ class Completing(Case):
         self.assertEqual(self.bash("ebb", "rec"), ["receipts", "receipt", "reclaim"])
         self.assertEqual(self.bash("ebb", "receipts", ""), ["ls", "verify"])
         self.assertEqual(self.bash("ebb", "protect", "add", "im"), ["immutable"])
+        self.assertEqual(self.bash("ebb", "member", "set", "group", "anna", ""), ["guest", "developer", "maintainer", "owner"])
+        self.assertEqual(self.bash("ebb", "member", "set", "group", ""), [])
+        self.assertEqual(self.bash("ebb", "account", ""), ["ls", "show", "add", "set", "rm"])
+        self.assertEqual(self.bash("ebb", "login", "--pass"), ["--password-stdin"])
         self.assertEqual(self.bash("ebb", "rm", "-o", ""), ["table", "json", "tsv"])
         self.assertEqual(self.bash("ebb", "completion", ""), ["bash", "zsh"])
         for command in commands():
@@ -514,7 +543,7 @@ class Completing(Case):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "_ebb")
             with open(path, "w") as file:
-                subprocess.run([Program.path, "completion", "zsh"], stdout=file, check=True)
+                file.write(shown_script("zsh"))
             zsh = lambda text: subprocess.run(["zsh", "-f", "-c", text], capture_output=True, text=True, check=True, cwd=folder)
             start = f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -d {folder}/dump; "
             self.assertEqual(zsh(start + "print $_comps[ebb]").stdout, "_ebb\n")
@@ -527,7 +556,8 @@ class Completing(Case):
             self.assertEqual(walk(), [*Words.ALL, "help"])
             self.assertEqual(walk("receipts"), ["ls", "verify"])
             self.assertEqual(walk("rm", "-o"), ["table", "json", "tsv"])
-            self.assertEqual(walk("protect", "add"), ["immutable", "protected", "read-only"])
+            self.assertEqual(walk("member", "set", "group", "anna"), ["guest", "developer", "maintainer", "owner"])
+            self.assertEqual(walk("protect", "add"), ["immutable", "protected", "read-only", "levels"])
             self.assertEqual([line.split(":")[0] for line in table("")[0].split("\n") if line], [*Words.ALL, "help"])
             for command in commands():
                 wanted = {w for pair in options(*command) for w in pair if w}

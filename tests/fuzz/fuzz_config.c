@@ -11,7 +11,7 @@ static bool same(const struct config *a, const struct config *b, const struct co
 {
     const char *in_a = (const char *)a + key->offset;
     const char *in_b = (const char *)b + key->offset;
-    if (key->kind == CONFIG_PATH) {
+    if (key->kind == CONFIG_PATH || key->kind == CONFIG_TEXT) {
         const char *const *path_a = (const char *const *)(const void *)in_a;
         const char *const *path_b = (const char *const *)(const void *)in_b;
         return str_eq(str_of(*path_a), str_of(*path_b));

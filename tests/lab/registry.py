@@ -156,6 +156,7 @@ class Client:
     def __init__(self, host, port, timeout=60, source=None):
         self.host, self.port, self.timeout, self.source = host, port, timeout, source
         self.connection = None
+        self.headers = {}  # of every request, such as Authorization
 
     def close(self):
         if self.connection:
@@ -172,7 +173,8 @@ class Client:
         """An Answer, or Gone. `body` is bytes, or an iterable of bytes with `chunked`."""
         try:
             connection = self.open()
-            connection.request(method, path, body=body, headers=dict(headers), encode_chunked=chunked)
+            connection.request(method, path, body=body, headers={**self.headers, **dict(headers)},
+                               encode_chunked=chunked)
             response = connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
         except (OSError, http.client.HTTPException) as error:
@@ -411,7 +413,7 @@ class Server:
             probe.close()
         except Gone:
             return False
-        return status == 200
+        return status in (200, 401)  # 401: with accounts
 
     def client(self, timeout=60, source=None):
         return Client("127.0.0.1", self.port, timeout, source)

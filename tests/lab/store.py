@@ -142,7 +142,7 @@ def content(data):
         db.execute("BEGIN")
         return {"blobs": one("SELECT coalesce(sum(size), 0) FROM blob"),
                 "inline": one("SELECT coalesce(sum(size), 0) FROM blob WHERE name IS NULL"),
-                "payloads": one("SELECT coalesce(sum(length(payload)), 0) FROM manifest"),
+                "payloads": one("SELECT coalesce(sum(length(payload)), 0) FROM manifest_payload"),
                 "doomed": one("SELECT coalesce(sum(size), 0) FROM doomed"),
                 "uploads": one("SELECT coalesce(sum(size), 0) FROM upload"),
                 "open": {n: s for n, s in db.execute("SELECT id, CASE WHEN data IS NULL THEN size ELSE 0 END FROM upload"

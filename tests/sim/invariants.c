@@ -73,7 +73,11 @@ static const char *const queries[TABLES] = {
     [DOOMED] = "SELECT 0, 0, 0, 0, 0, 0, NULL, size, 0, name, NULL FROM doomed",
     [HELD] = "SELECT m.id, m.repo_id, 0, 0, 0, 0, NULL, 0, 0, NULL, NULL FROM manifest m"
              " JOIN repository r ON r.id = m.repo_id JOIN hold h ON h.digest = m.digest"
-             " WHERE (h.repo = '' OR h.repo = r.name) AND m.receipt_id IS NULL",
+             " WHERE (h.repo = '' OR h.repo = r.name) AND m.receipt_id IS NULL"
+             " UNION ALL SELECT m.id, m.repo_id, 0, 0, 0, 0, NULL, 0, 0, NULL, NULL FROM manifest m"
+             " JOIN repository r ON r.id = m.repo_id JOIN lock l ON l.digest = m.digest"
+             " WHERE l.repo = r.name AND l.may IN (0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14)"
+             " AND m.receipt_id IS NULL",
 };
 
 static enum st add_row(struct rows *to, const struct db_rows *from, struct err *err)
@@ -147,7 +151,7 @@ static struct row *manifest_of(struct check *c, int64_t repo, const struct key *
 
 /* ---- what must hold ------------------------------------------------------------------------- */
 
-/* Reachable from a tag or a hold, downwards only, until nothing new is found. */
+/* Reachable from a tag, a hold or a lock, downwards only, until nothing new is found. */
 static void mark_kept(struct check *c)
 {
     bool more = false;

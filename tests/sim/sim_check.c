@@ -113,7 +113,7 @@ static enum st add_size(str name, uint64_t size, void *ctx, struct err *err)
 static int64_t count_bytes(struct sim *s)
 {
     int64_t bytes = world_count(&s->w, "SELECT (SELECT total(length(data)) FROM blob)"
-                                       " + (SELECT total(length(payload)) FROM manifest)");
+                                       " + (SELECT total(length(payload)) FROM manifest_payload)");
     return blob_walk(s->w.mem, add_size, &bytes, &s->w.err) == ST_OK ? bytes : -1;
 }
 

@@ -19,7 +19,7 @@ static bool start(struct sim *s, const struct step *t)
         return true;
     world_name(&s->w, slot->name);
     enum st st = registry_start_upload(&s->w.r, str_of(repo_names[t->repo]), str_of(slot->name),
-                                       s->w.now, &s->w.err);
+                                       STR_NONE, s->w.now, &s->w.err);
     if (st == ST_TOO_LARGE) /* uploads that a crash made forget count as well */
         return true;
     if (!sim_answered(s, st, may_push(s, t->repo), &done))

@@ -147,7 +147,8 @@ enum st world_upload_as(struct world *w, const char *repo, const struct digest *
         .data = how == WORLD_STORED ? STR_NONE : bytes,
         .name_written = how != WORLD_INLINE,
     };
-    enum st st = registry_start_upload(&w->r, str_of(repo), arrival.name, w->now, &w->err);
+    enum st st =
+        registry_start_upload(&w->r, str_of(repo), arrival.name, STR_NONE, w->now, &w->err);
     if (st == ST_OK && how != WORLD_INLINE)
         st = world_write(w, name, text);
     if (st == ST_OK)

@@ -79,7 +79,7 @@ static void start(void)
         .max_percent = 50, .plan_items_max = 1000, .plan_keep_ms = CLOCK_HOUR_MS, .no_thread = true
     };
     must(deletion_open(&rig.registry, &deleting, &rig.deletion, &rig.err));
-    must(api_new(&rig.registry, rig.deletion, &api, &rig.api, &rig.err));
+    must(api_new(&rig.registry, rig.deletion, NULL, &api, &rig.api, &rig.err));
     const struct http_app door = api_app(rig.api);
     const struct http_options http = {
         .listen = listen, .listen_count = 1, .loops = 1, .workers = 2
@@ -185,8 +185,12 @@ static bool step(struct run *r, bool there, int want, const char *method, const 
     if (code == want)
         return true;
     bool head = strcmp(method, "HEAD") == 0;
+    str start = str_starts(str_of(target), STR("/api/v4/")) ? STR("{\"message\":\"")
+                                                            : STR("{\"errors\":[{\"code\":\"");
+    /* Before it is known whose path it is, the answer is in the OCI API's words. */
+    bool unrouted = code == 503 && str_starts(str_of(rig.reply.body), STR("{\"errors\":["));
     bool clean = code >= 400 && code < 600 &&
-                 (head || str_starts(str_of(rig.reply.body), STR("{\"errors\":[{\"code\":\"")));
+                 (head || unrouted || str_starts(str_of(rig.reply.body), start));
     bool ended = code == 0 && r->failing && r->kind == FAULT_ALLOC;
     bool lied = there && code == 404;
     if (r->failing && (clean || ended) && !lied)
@@ -290,6 +294,21 @@ static void look_around(struct run *r)
         assert_non_null(strstr(rig.reply.body, "\"v1\""));
     if (step(r, false, 200, "GET", "/v2/_catalog?last=ru%6e", "", ""))
         assert_true(!r->manifest_there || strstr(rig.reply.body, "run/") != NULL);
+    /* The project "run/<n>" has one repository, its own. */
+    (void)snprintf(target, sizeof(target),
+                   "/api/v4/projects/run%%2F%s/registry/repositories?tags=1", r->repo + 4);
+    if (step(r, r->manifest_there, 200, "GET", target, "", "") && r->tag_there) {
+        assert_non_null(strstr(rig.reply.body, "\"name\":\"v1\""));
+        assert_null(strstr(rig.reply.body, "\"location\":null"));
+    }
+    (void)snprintf(target, sizeof(target), "/acr/v1/%s/_tags?n=5&orderby=timedesc", r->repo);
+    if (step(r, r->manifest_there, 200, "GET", target, "", "") && r->tag_there) {
+        assert_non_null(strstr(rig.reply.body, "\"name\":\"v1\""));
+        assert_null(strstr(rig.reply.body, "null"));
+    }
+    (void)snprintf(target, sizeof(target), "/acr/v1/%s/_manifests", r->repo);
+    if (step(r, r->manifest_there, 200, "GET", target, "", "") && r->tag_there)
+        assert_non_null(strstr(rig.reply.body, "\"tags\":[\"v1\"]"));
     (void)snprintf(target, sizeof(target), "/v2/%s/referrers/%s", r->repo, r->manifest_digest);
     if (step(r, true, 200, "GET", target, "", ""))
         header_is("Content-Type", "application/vnd.oci.image.index.v1+json");

@@ -3,12 +3,14 @@
 """What the cases of this folder push.
 
     contents.py write DIR               writes them to files; prints NAME=VALUE lines for varnishtest -D
-    contents.py push URL REPO NAME[:TAG]...    pushes them with all that they name
+    contents.py push URL REPO NAME[:TAG]...    pushes them with all that they name; as the administrator, if
+                                               EBB_ADMIN_PASSWORD is set
 
 Content X is the file ${contents}/X (varnishtest's macros are too short to hold it) and has the macros
 ${X_digest}, ${X_digest512}, ${X_hex} and ${X_size}; a manifest ${X_type}, too. The blob "lines" has 2048
 bytes: 128 times 15 digits, the number of the piece, and a dot.
 """
+import base64
 import hashlib
 import http.client
 import json
@@ -113,8 +115,13 @@ def push_all(url, repo, names):
     address = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
 
+    credentials = {}
+    if "EBB_ADMIN_PASSWORD" in os.environ:  # of no matter to a registry without accounts
+        text = base64.b64encode(b"admin:" + os.environ["EBB_ADMIN_PASSWORD"].encode()).decode()
+        credentials = {"Authorization": "Basic " + text}
+
     def send(method, path, data, kind):
-        connection.request(method, f"/v2/{repo}/{path}", data, {"Content-Type": kind})
+        connection.request(method, f"/v2/{repo}/{path}", data, {"Content-Type": kind, **credentials})
         answer = connection.getresponse()
         text = answer.read().decode()
         if answer.status != 201:

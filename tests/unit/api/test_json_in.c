@@ -72,6 +72,27 @@ static void members_are_read(void **state)
     assert_true(r.has_object && str_eq(r.inner, STR("i")));
 }
 
+static void secrets_are_not_repeated(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = { "{\"secret\":12345678}", "{\"secret\":[\"12345678\"]}",
+                                          "{\"secret\":true}", "{\"secret\":\"123456789012345\"}" };
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        AUTO(arena_release) struct arena a = { 0 };
+        struct json_in_body b;
+        struct json_in in;
+        struct err err = { 0 };
+        str secret = STR_NONE;
+        assert_int_equal(json_in_read(&b, str_of(bodies[i]), false, &a, &in, &err), ST_OK);
+        assert_false(json_in_secret(&in, "secret", 10, &secret));
+        assert_int_equal(json_in_close(&in, &err), ST_INVALID);
+        json_in_release(&b);
+        assert_null(strstr(err.text, "12345678"));
+        assert_null(strstr(err.text, "true"));
+        assert_non_null(strstr(err.text, "secret:"));
+    }
+}
+
 static void null_is_not_there(void **state)
 {
     (void)state;
@@ -223,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_read),
+        cmocka_unit_test(secrets_are_not_repeated),
         cmocka_unit_test(null_is_not_there),
         cmocka_unit_test(every_refusal_names_its_member),
         cmocka_unit_test(too_much_is_refused_before_it_is_read),

@@ -24,7 +24,7 @@ static int setup(void **state)
     const struct api_options options = { .manifest = { .bytes_max = 12345 } };
     struct err err;
     x = calloc(1, sizeof(*x));
-    return api_new(&registry, NULL, &options, &api, &err) == ST_OK && x != NULL ? 0 : -1;
+    return api_new(&registry, NULL, NULL, &options, &api, &err) == ST_OK && x != NULL ? 0 : -1;
 }
 
 static int teardown(void **state)

@@ -25,7 +25,7 @@ static bool start_api(struct rig *r)
 {
     const struct api_options options = { .upload_bytes_max = UPLOAD_MOST,
                                          .inline_bytes_max = INLINE_BYTES };
-    return api_new(&r->world.r, NULL, &options, &r->api, &r->world.err) == ST_OK;
+    return api_new(&r->world.r, NULL, NULL, &options, &r->api, &r->world.err) == ST_OK;
 }
 
 static void use_store(struct rig *r, enum store kind)
@@ -128,7 +128,7 @@ static enum st add_pieces(struct upload_work *u, const struct plan *p, size_t to
 static enum st begin(struct rig *r, const struct plan *p, char id[static RNG_ID_LEN + 1])
 {
     struct upload_work u;
-    enum st st = upload_start(r->api, STR("app"), p->expected, &u, &r->world.err);
+    enum st st = upload_start(r->api, STR("app"), STR("ann"), p->expected, &u, &r->world.err);
     if (st != ST_OK)
         return st;
     (void)snprintf(id, RNG_ID_LEN + 1, "%s", u.entry->id);
@@ -140,7 +140,7 @@ static enum st patch(struct rig *r, const struct plan *p, const char *id)
 {
     struct upload_work u;
     struct err *err = &r->world.err;
-    enum st st = upload_open(r->api, STR("app"), str_of(id), &u, err);
+    enum st st = upload_open(r->api, STR("app"), str_of(id), STR("ann"), &u, err);
     if (st != ST_OK)
         return st;
     st = add_pieces(&u, p, p->first, err);
@@ -155,7 +155,7 @@ static enum st finish(struct rig *r, const struct plan *p, const char *id)
     struct upload_work u;
     struct err *err = &r->world.err;
     struct digest want = digest_for(p->size, p->wanted);
-    enum st st = upload_open(r->api, STR("app"), str_of(id), &u, err);
+    enum st st = upload_open(r->api, STR("app"), str_of(id), STR("ann"), &u, err);
     if (st != ST_OK)
         return st;
     upload_expect(&u, p->wanted);
@@ -242,14 +242,14 @@ static void other_bytes_end_it(void **state)
     for (size_t size = 10; size <= 1000; size *= 10) {
         struct upload_work u;
         struct digest want = digest_for(size + 1, DIGEST_SHA256);
-        OK(upload_start(r->api, STR("app"), DIGEST_SHA256, &u, &w->err));
+        OK(upload_start(r->api, STR("app"), STR("ann"), DIGEST_SHA256, &u, &w->err));
         char id[RNG_ID_LEN + 1];
         (void)snprintf(id, sizeof(id), "%s", u.entry->id);
         OK(upload_add(&u, bytes_of(size), size, &w->err));
         IS(ST_MISMATCH, upload_finish(&u, &want, &w->err));
         assert_non_null(strstr(w->err.text, "sha256:"));
         upload_abandon(&u);
-        IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), str_of(id), &u, &w->err));
+        IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), str_of(id), STR("ann"), &u, &w->err));
     }
     COUNT(0, "SELECT count(*) FROM blob");
     OK(world_reclaim(w)); /* at once: nothing has to expire */
@@ -261,7 +261,7 @@ static void no_more_than_allowed(void **state)
     struct rig *r = *state;
     struct world *w = &r->world;
     struct upload_work u;
-    OK(upload_start(r->api, STR("app"), DIGEST_SHA256, &u, &w->err));
+    OK(upload_start(r->api, STR("app"), STR("ann"), DIGEST_SHA256, &u, &w->err));
     OK(upload_add(&u, bytes_of(UPLOAD_MOST), UPLOAD_MOST, &w->err));
     IS(ST_TOO_LARGE, upload_add(&u, "x", 1, &w->err));
     assert_non_null(strstr(w->err.text, "limits.upload_size"));
@@ -278,19 +278,36 @@ static void one_at_a_time_in_its_repository(void **state)
     char id[RNG_ID_LEN + 1];
     struct upload_work u, other = { 0 };
     OK(begin(r, &p, id));
-    OK(upload_open(r->api, STR("app"), str_of(id), &u, &w->err));
-    IS(ST_BUSY, upload_open(r->api, STR("app"), str_of(id), &other, &w->err));
-    IS(ST_BUSY, upload_open(r->api, STR("foreign"), str_of(id), &other, &w->err));
+    OK(upload_open(r->api, STR("app"), str_of(id), STR("ann"), &u, &w->err));
+    IS(ST_BUSY, upload_open(r->api, STR("app"), str_of(id), STR("ann"), &other, &w->err));
+    IS(ST_BUSY, upload_open(r->api, STR("foreign"), str_of(id), STR("ann"), &other, &w->err));
     upload_abandon(&u);
-    IS(ST_NOT_FOUND, upload_open(r->api, STR("foreign"), str_of(id), &other, &w->err));
+    IS(ST_NOT_FOUND, upload_open(r->api, STR("foreign"), str_of(id), STR("ann"), &other, &w->err));
     restart(r); /* not in the table now */
-    IS(ST_NOT_FOUND, upload_open(r->api, STR("foreign"), str_of(id), &other, &w->err));
-    IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), STR(""), &other, &w->err));
-    IS(ST_NOT_FOUND,
-       upload_open(r->api, STR("app"), STR("0123456789abcdef0123456789abcde%"), &other, &w->err));
+    IS(ST_NOT_FOUND, upload_open(r->api, STR("foreign"), str_of(id), STR("ann"), &other, &w->err));
+    IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), str_of(id), STR("ben"), &other, &w->err));
+    IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), str_of(id), STR(""), &other, &w->err));
+    IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), STR(""), STR("ann"), &other, &w->err));
+    IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), STR("0123456789abcdef0123456789abcde%"),
+                                 STR("ann"), &other, &w->err));
     OK(patch(r, &p, id));
+    IS(ST_NOT_FOUND, upload_open(r->api, STR("app"), str_of(id), STR("ben"), &other, &w->err));
     OK(finish(r, &p, id));
     SOUND();
+}
+
+/* Its row has no name: who may push may go on with it. */
+static void one_from_before_there_were_accounts(void **state)
+{
+    struct rig *r = *state;
+    struct world *w = &r->world;
+    const struct plan p = { .size = 20, .first = 10, .piece = 10 };
+    char id[RNG_ID_LEN + 1];
+    rng_id(id);
+    OK(registry_start_upload(&w->r, STR("app"), str_of(id), STR_NONE, w->now, &w->err));
+    OK(patch(r, &p, id));
+    OK(finish(r, &p, id));
+    check_blob(r, &p);
 }
 
 static void not_expired_while_a_request_writes(void **state)
@@ -302,7 +319,7 @@ static void not_expired_while_a_request_writes(void **state)
     struct upload_work u;
     OK(begin(r, &p, id));
     OK(patch(r, &p, id));
-    OK(upload_open(r->api, STR("app"), str_of(id), &u, &w->err));
+    OK(upload_open(r->api, STR("app"), str_of(id), STR("ann"), &u, &w->err));
     OK(add_pieces(&u, &p, 100, &w->err));
     reclaim_all(r);
     COUNT(1, "SELECT count(*) FROM upload");
@@ -326,7 +343,7 @@ static void a_request_that_failed_leaves_what_was_acknowledged(void **state)
         struct upload_work u;
         OK(begin(r, &p, id));
         OK(patch(r, &p, id));
-        OK(upload_open(r->api, STR("app"), str_of(id), &u, &w->err));
+        OK(upload_open(r->api, STR("app"), str_of(id), STR("ann"), &u, &w->err));
         OK(upload_add(&u, "these do not count", 18, &w->err));
         upload_abandon(&u);
         if (i == 1)
@@ -363,7 +380,7 @@ static void a_full_disk_gets_its_bytes_back(void **state)
     struct world *w = &r->world;
     struct upload_work u;
     use_store(r, STORE_FAULT);
-    OK(upload_start(r->api, STR("app"), DIGEST_SHA256, &u, &w->err));
+    OK(upload_start(r->api, STR("app"), STR("ann"), DIGEST_SHA256, &u, &w->err));
     OK(upload_add(&u, bytes_of(1000), 1000, &w->err));
     blob_fault_set_full(w->r.store, true);
     IS(ST_FULL, upload_add(&u, bytes_of(1000), 1000, &w->err));
@@ -479,7 +496,7 @@ static void a_failed_sync_ends_it(void **state)
     struct upload_work u;
     OK(begin(r, &p, id));
     OK(patch(r, &p, id));
-    OK(upload_open(r->api, STR("app"), str_of(id), &u, &w->err));
+    OK(upload_open(r->api, STR("app"), str_of(id), STR("ann"), &u, &w->err));
     OK(add_pieces(&u, &p, 100, &w->err));
     fault_arm(FAULT_IO, 1, false);
     IS(ST_IO, upload_finish(&u, &want, &w->err));
@@ -537,6 +554,7 @@ int main(void)
         RIG_TEST(other_bytes_end_it),
         RIG_TEST(no_more_than_allowed),
         RIG_TEST(one_at_a_time_in_its_repository),
+        RIG_TEST(one_from_before_there_were_accounts),
         RIG_TEST(not_expired_while_a_request_writes),
         RIG_TEST(a_request_that_failed_leaves_what_was_acknowledged),
         RIG_TEST(bytes_that_a_crash_lost_end_it),

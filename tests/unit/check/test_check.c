@@ -130,8 +130,8 @@ static void fill(struct fixture *f)
     struct digest d = world_digest("few");
     OK(world_upload_as(w, "team/app", &d, "few", WORLD_INLINE));
     OK(world_upload(w, "other", "loose"));
-    OK(registry_start_upload(&w->r, STR("other"), STR("0123456789abcdef0123456789abcdef"), w->now,
-                             &w->err));
+    OK(registry_start_upload(&w->r, STR("other"), STR("0123456789abcdef0123456789abcdef"), STR_NONE,
+                             w->now, &w->err));
     OK(world_write(w, "0123456789abcdef0123456789abcdef", "partly"));
     OK(registry_note_progress(&w->r, STR("0123456789abcdef0123456789abcdef"), 6, STR_NONE, w->now,
                               &w->err));
@@ -222,8 +222,9 @@ static void test_pages(void **state)
 
 /* ---- rows ----------------------------------------------------------------------------------- */
 
-#define APP         "(SELECT id FROM repository WHERE name = 'team/app')"
-#define MANIFEST(p) "(SELECT id FROM manifest WHERE CAST(payload AS TEXT) = '" p "')"
+#define APP "(SELECT id FROM repository WHERE name = 'team/app')"
+#define MANIFEST(p)                                                                                \
+    "(SELECT manifest_id FROM manifest_payload WHERE CAST(payload AS TEXT) = '" p "')"
 
 static const struct {
     const char *sql;
@@ -256,9 +257,11 @@ static const struct {
     { "INSERT INTO manifest_child SELECT id, zeroblob(33), repo_id FROM manifest"
       " WHERE id = " MANIFEST("index"),
       CHECK_MANIFEST_CHILD, "team/app@sha256:" },
-    { "UPDATE manifest SET payload = CAST('index!' AS BLOB) WHERE id = " MANIFEST("index"),
+    { "UPDATE manifest_payload SET payload = CAST('index!' AS BLOB) WHERE manifest_id = " MANIFEST(
+          "index"),
       CHECK_MANIFEST_DIGEST, "team/app@sha256:" },
-    { "UPDATE manifest SET payload = CAST('xndex' AS BLOB) WHERE id = " MANIFEST("index"),
+    { "UPDATE manifest_payload SET payload = CAST('xndex' AS BLOB) WHERE manifest_id = " MANIFEST(
+          "index"),
       CHECK_MANIFEST_DIGEST, "team/app@sha256:" },
     { "UPDATE blob SET data = CAST('fewer' AS BLOB) WHERE name IS NULL", CHECK_BLOB_SIZE,
       "sha256:" },

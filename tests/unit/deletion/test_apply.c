@@ -550,6 +550,49 @@ static void each_sql_step_and_all_after_fail(void **state)
 
 #endif
 
+/* ---- whose it is ------------------------------------------------------------------------------
+ */
+
+struct visiting {
+    int64_t id;
+    int left;
+    char text[100];
+};
+
+static bool visit(void *ctx, str repo)
+{
+    struct visiting *v = ctx;
+    size_t len = strlen(v->text);
+    (void)snprintf(v->text + len, sizeof(v->text) - len, "%.*s ", STR_FMT(repo));
+    return --v->left > 0;
+}
+
+static enum st visit_repositories(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct visiting *v = ctx;
+    return receipts_visit_repositories(tx, v->id, visit, v, err);
+}
+
+static void repositories_of_a_receipt(void **state)
+{
+    struct world *w = *state;
+    struct made m;
+    struct visiting v = { .left = 10 };
+    push_image(w, "a", "x", "v1", &m);
+    push_image(w, "a", "y", "v2", &m);
+    push_image(w, "b/c", "z", "v1", &m);
+    struct plan plan = plan_of(w, REPO_OF("**"), false);
+    OK(apply_of(w, &plan, &v.id));
+    OK(db_read(w->r.db, visit_repositories, &v, &w->err));
+    assert_string_equal(v.text, "a b/c ");
+    v = (struct visiting){ .id = v.id, .left = 1 };
+    OK(db_read(w->r.db, visit_repositories, &v, &w->err));
+    assert_string_equal(v.text, "a ");
+    v = (struct visiting){ .id = v.id + 1, .left = 1 };
+    OK(db_read(w->r.db, visit_repositories, &v, &w->err));
+    assert_string_equal(v.text, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +609,7 @@ int main(void)
         DELETION_TEST(twice_is_one_receipt),
         DELETION_TEST(racing_callers_get_one_receipt),
         DELETION_TEST(the_thread_finishes),
+        DELETION_TEST(repositories_of_a_receipt),
         FILE_TEST(crash_between_steps),
 #ifdef EBB_FAULTS
         cmocka_unit_test(each_sql_step_fails),

@@ -402,6 +402,79 @@ static void damaged_rows(void **state)
     IS(ST_CORRUPT, plan_find(planner.d, id, w->now, &planner.a, &plan, &w->err));
 }
 
+/* ---- of somebody who may not delete everywhere ------------------------------------------------
+ */
+
+static bool may(void *ctx, str repo)
+{
+    int *asked = ctx;
+    (*asked)++;
+    return str_starts(repo, STR("mine/"));
+}
+
+static enum st make_my_plan(struct world *w, struct selector s, bool now)
+{
+    int asked = 0;
+    const struct plan_request request = {
+        .selectors = &s, .count = 1, .now = now, .text = STR("{}"), .may = may, .may_ctx = &asked
+    };
+    planner.plan = (struct plan){ 0 };
+    enum st st = plan_make(planner.d, &request, w->now, &planner.a, &planner.plan, &w->err);
+    assert_true(asked > 0);
+    return st;
+}
+
+/* Names that were visited, with blanks between. */
+static char visited[200];
+static bool visit(void *ctx, str repo)
+{
+    int *left = ctx;
+    size_t len = strlen(visited);
+    (void)snprintf(visited + len, sizeof(visited) - len, "%.*s ", STR_FMT(repo));
+    return --*left > 0;
+}
+
+static const char *visit_plan(struct world *w, int most)
+{
+    visited[0] = '\0';
+    OK(plan_visit_repositories(planner.d, str_of(planner.plan.id), w->now, visit, &most, &w->err));
+    return visited;
+}
+
+static void patterns_pass_by_what_one_may_not(void **state)
+{
+    struct world *w = *state;
+    struct made m;
+    int most = 10;
+    push_image(w, "mine/a", "a", "v1", &m);
+    push_image(w, "mine/b", "b", "v1", &m);
+    push_image(w, "other/c", "c", "v1", &m);
+    OK(make_my_plan(w, REPO("**"), false));
+    assert_int_equal(planner.plan.tags, 2);
+    assert_string_equal(visit_plan(w, 10), "mine/a mine/b ");
+    assert_string_equal(visit_plan(w, 1), "mine/a ");
+    OK(make_my_plan(w, RULE("**", .tags = STR("v.*")), false));
+    assert_int_equal(planner.plan.tags, 2);
+    OK(make_my_plan(w, REPO("other/**"), false));
+    assert_int_equal(planner.plan.items, 0);
+    assert_string_equal(visit_plan(w, 10), "");
+    IS(ST_NOT_FOUND, make_my_plan(w, REPO("other/c"), false));
+    assert_non_null(strstr(w->err.text, "there is no repository other/c"));
+    OK(make_my_plan(w, REPO("mine/a"), false));
+    assert_string_equal(visit_plan(w, 10), "mine/a ");
+    OK(make_plan_of(w, (struct selector[]){ TAG("other/c", "v1"), TAG("mine/b", "v1") }, 2, false));
+    assert_int_equal(strlen(visit_plan(w, 10)), strlen("other/c mine/b "));
+    OK(world_delete_tag(w, "mine/a", "v1"));
+    OK(world_delete_tag(w, "other/c", "v1"));
+    OK(world_delete_manifest(w, "other/c", &m.digest));
+    OK(make_my_plan(w, TRASH("other/**"), true));
+    assert_int_equal(planner.plan.items, 0);
+    OK(make_plan_now(w, TRASH("other/**")));
+    assert_int_equal(planner.plan.manifests, 1);
+    IS(ST_NOT_FOUND,
+       plan_visit_repositories(planner.d, STR("0123"), w->now, visit, &most, &w->err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +492,7 @@ int main(void)
         PLAN_TEST(not_pulled_is_not_unknown),
         PLAN_TEST(found_listed_dropped_expired),
         PLAN_TEST(damaged_rows),
+        PLAN_TEST(patterns_pass_by_what_one_may_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@
 struct fixture {
     struct registry r;
     int64_t now;
+    const char *actor; /* of pushes */
     unsigned ids;
     struct err err;
 };
@@ -51,7 +52,7 @@ static inline void open_registry(struct fixture *f, const char *path)
                .uploads_per_repo_max = 100 },
     };
     OK(db_open(&options, schema_migrations, schema_migration_count, &f->r.db, &f->err));
-    OK(protection_cache_new(&f->r.protection, &f->err));
+    OK(protection_cache_new(false, &f->r.protection, &f->err));
     OK(pulls_new(&f->r.pulls, &f->err));
 }
 
@@ -95,7 +96,7 @@ static inline enum st upload(struct fixture *f, const char *repo, const char *te
     const struct blob_arrival in = {
         .digest = &d, .size = strlen(text), .name = str_of(id), .data = str_of(text)
     };
-    enum st st = registry_start_upload(&f->r, str_of(repo), in.name, f->now, &f->err);
+    enum st st = registry_start_upload(&f->r, str_of(repo), in.name, STR_NONE, f->now, &f->err);
     return st == ST_OK ? registry_finish_upload(&f->r, str_of(repo), &in, f->now, &f->err) : st;
 }
 
@@ -114,6 +115,7 @@ static inline enum st push(struct fixture *f, const char *repo, const char *name
                                      .blob_count = 1 };
     str tags[] = { str_of(tag) };
     const struct registry_push in = { .repo = str_of(repo),
+                                      .actor = str_of(f->actor),
                                       .parsed = &parsed,
                                       .digest = &d,
                                       .payload = str_of(name),

@@ -304,7 +304,7 @@ static void changes_elsewhere_are_seen(void **state)
     open_registry(&one, file);
     two = one;
     two.r.protection = NULL;
-    OK(protection_cache_new(&two.r.protection, &two.err));
+    OK(protection_cache_new(false, &two.r.protection, &two.err));
     OK(asked(&two, PROTECT_PUSH, "app", NULL, NULL));
     int64_t id = rule(&one, RULE_READ_ONLY, "app", NULL, NULL);
     IS(ST_DENIED, asked(&two, PROTECT_PUSH, "app", NULL, NULL));
@@ -353,7 +353,7 @@ static void read_only_takes_no_push(void **state)
 {
     struct fixture *f = *state;
     push_image(f, "app", "one", "v1");
-    OK(registry_start_upload(&f->r, STR("app"), STR("begun"), f->now, &f->err));
+    OK(registry_start_upload(&f->r, STR("app"), STR("begun"), STR_NONE, f->now, &f->err));
     int64_t id = rule(f, RULE_READ_ONLY, "ap*", NULL, NULL);
     struct digest d = digest_for("late");
     const struct blob_arrival late = {
@@ -361,7 +361,8 @@ static void read_only_takes_no_push(void **state)
     };
     IS(ST_DENIED, registry_finish_upload(&f->r, STR("app"), &late, f->now, &f->err));
     SAYS("app is read-only (rule 1)");
-    IS(ST_DENIED, registry_start_upload(&f->r, STR("app"), STR("other"), f->now, &f->err));
+    IS(ST_DENIED,
+       registry_start_upload(&f->r, STR("app"), STR("other"), STR_NONE, f->now, &f->err));
     IS(ST_DENIED, mount(f, "app", "app", "one/layer"));
     IS(ST_DENIED, mount(f, "app", NULL, "nowhere"));
     IS(ST_DENIED, push(f, "app", "one", "v1"));
@@ -386,9 +387,9 @@ static void immutable_tags_stay(void **state)
     OK(push(f, "app", "two", "v2")); /* a new one */
     IS(ST_DENIED, push(f, "app", "one", "v2"));
     OK(push(f, "app", "one", "latest"));
-    assert_int_equal(1, number(f, "SELECT count(*) FROM tag t JOIN manifest m"
-                                  " ON m.id = t.manifest_id WHERE t.name = 'v1' AND"
-                                  " CAST(m.payload AS TEXT) = 'one'"));
+    assert_int_equal(1, number(f, "SELECT count(*) FROM tag t JOIN manifest_payload y"
+                                  " ON y.manifest_id = t.manifest_id WHERE t.name = 'v1' AND"
+                                  " CAST(y.payload AS TEXT) = 'one'"));
 }
 
 static void protected_tags_move(void **state)
@@ -457,7 +458,8 @@ static void a_hold_needs_something_to_hold(void **state)
 }
 
 static const char due_of_image[] =
-    "SELECT coalesce(due_at, 0) FROM manifest WHERE CAST(payload AS TEXT) = 'image'";
+    "SELECT coalesce(due_at, 0) FROM manifest JOIN manifest_payload ON manifest_id = id"
+    " WHERE CAST(payload AS TEXT) = 'image'";
 static const char due_of_layer[] = "SELECT coalesce(due_at, 0) FROM repo_blob";
 static const char kept_of_layer[] = "SELECT kept FROM repo_blob";
 
@@ -501,6 +503,7 @@ static void holds_end(void **state)
     assert_int_equal(1, c.count);
     assert_int_equal(f->now + GRACE, number(f, due_of_image));
     assert_int_equal(0, number(f, "SELECT coalesce(due_at, 0) FROM manifest"
+                                  " JOIN manifest_payload ON manifest_id = id"
                                   " WHERE CAST(payload AS TEXT) = 'other'"));
     c.limit = 10;
     f->now += 1000 * CLOCK_DAY_MS;
@@ -615,9 +618,9 @@ static void holds_are_listed(void **state)
 static bool scan_is_meant(const char *sql, const char *detail)
 {
     static const char *const details[] = {
-        "SCAN r ",   /* holds in every repository ask each repository once */
-        "SCAN open", /* at most uploads_per_repository rows */
-        "SCAN CONSTANT ROW",
+        "SCAN r ",                        /* holds in every repository ask each repository once */
+        "SCAN open",                      /* at most uploads_per_repository rows */
+        "SCAN CONSTANT ROW", "SCAN lock", /* its first row */
     };
     for (size_t i = 0; i < ARRAY_LEN(details); i++)
         if (strncmp(detail, details[i], strlen(details[i])) == 0)

@@ -4,7 +4,7 @@
 static enum st start(struct world *w, const char *repo, char name[static 33])
 {
     world_name(w, name);
-    return registry_start_upload(&w->r, str_of(repo), str_of(name), w->now, &w->err);
+    return registry_start_upload(&w->r, str_of(repo), str_of(name), STR_NONE, w->now, &w->err);
 }
 
 static enum st progress(struct world *w, const char *name, uint64_t size)

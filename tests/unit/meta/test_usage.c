@@ -5,6 +5,7 @@
 #include "meta/usage.h"
 
 #include "base/rng.h"
+#include "meta/inspect.h"
 #include "world_test.h"
 
 struct question {
@@ -208,9 +209,26 @@ static void at_random(void **state)
     OK(check_invariants(w->r.db, w->mem, false, w->now, &w->err));
 }
 
+/* "g/p0" is the first name behind all that lies below "g/p". */
+static void what_lies_right_below(void **state)
+{
+    static const char *const repos[] = { "g/p/a", "g/p/b", "g/p0", "g/p-x", "g/q" };
+    static const char *const wanted[] = { "g/p-x", "g/p", "g/p0", "g/q" };
+    AUTO(arena_release) struct arena a = { 0 };
+    struct world *w = *state;
+    struct inspect_usage usage = { 0 };
+    for (size_t i = 0; i < ARRAY_LEN(repos); i++)
+        push_sharing(w, repos[i], "layer", "v1");
+    OK(inspect_usage(&w->r, STR("g"), 1, &a, &usage, &w->err));
+    assert_int_equal(usage.below_count, ARRAY_LEN(wanted));
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        assert_true(str_eq(usage.below[i].prefix, str_of(wanted[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { WORLD_TEST(classes), WORLD_TEST(prefixes),
-                                        WORLD_TEST(of_repository), WORLD_TEST(at_random) };
+                                        WORLD_TEST(of_repository), WORLD_TEST(at_random),
+                                        WORLD_TEST(what_lies_right_below) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,10 +195,10 @@ static void failing_upload_stops_nobody(void **state)
     struct shown s = { 0 };
     char first[33], name[33];
     world_name(w, first);
-    OK(registry_start_upload(&w->r, STR("app"), str_of(first), w->now, &w->err));
+    OK(registry_start_upload(&w->r, STR("app"), str_of(first), STR_NONE, w->now, &w->err));
     for (int i = 0; i < 90; i++) {
         world_name(w, name);
-        OK(registry_start_upload(&w->r, STR("app"), str_of(name), w->now, &w->err));
+        OK(registry_start_upload(&w->r, STR("app"), str_of(name), STR_NONE, w->now, &w->err));
         OK(world_write(w, name, "some"));
     }
     char sql[256];

@@ -155,7 +155,7 @@ static void prepare_for(struct world *w, const struct operation *op)
     char name[33];
     OK(world_delete_manifest(w, "app", &parent.digest));
     world_name(w, name);
-    OK(registry_start_upload(&w->r, STR("app"), str_of(name), w->now, &w->err));
+    OK(registry_start_upload(&w->r, STR("app"), str_of(name), STR_NONE, w->now, &w->err));
     OK(world_write(w, name, "some"));
     w->now += WORLD_GRACE + w->r.upload_rest_ms;
 }

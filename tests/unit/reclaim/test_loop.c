@@ -152,7 +152,7 @@ static void pause_outlives_the_loop(void **state)
     OK(reclaim_loop_wait(loop, 1, SOON, &w->err));
     EMPTY();
     reclaim_loop_stop(loop);
-    COUNT(0, "SELECT count(*) FROM setting");
+    COUNT(0, "SELECT count(*) FROM setting WHERE name = 'reclaim.paused'");
 }
 
 static void wake_starts_a_pass(void **state)
