@@ -270,6 +270,7 @@ static enum st give_tag(const struct restore *in, struct err *err)
     if (st != ST_OK)
         return st;
     const struct registry_push push = { .repo = call->repo,
+                                        .actor = gate_actor(in->rq),
                                         .parsed = &parsed,
                                         .digest = &in->digest,
                                         .payload = row.payload,

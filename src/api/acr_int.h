@@ -17,8 +17,7 @@
 /* {"errors":[{"code":..., "message":..., "detail":...}]}; `detail` is JSON text or unset. */
 void acr_error(struct http_request *rq, int http, const char *code, str message, str detail);
 /* As oci_fail(), in Azure's words: what a rule or lock forbids is 405
- * REGISTRY_DISALLOWED_OPERATION.
- */
+ * REGISTRY_DISALLOWED_OPERATION. */
 void acr_fail(struct http_request *rq, const struct answer_status *table, const struct err *err);
 /* What is no path of this API: as Azure's router says it. */
 void acr_no_page(struct http_request *rq);
@@ -36,8 +35,7 @@ int64_t acr_now(const struct http_request *rq);
 void acr_add_time(struct http_request *rq, struct json_out *o, const char *key, int64_t r);
 void acr_add_attributes(struct json_out *o, unsigned may);
 /* A text that must be there: unset means that there was no memory for it, and the answer will be
- * 503.
- */
+ * 503. */
 void acr_add_text(struct json_out *o, const char *key, str text);
 /* "registry" and "imageName". */
 void acr_add_names(struct http_request *rq, struct json_out *o);

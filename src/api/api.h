@@ -3,9 +3,11 @@
  * api/ - the doors: turns HTTP requests into calls of the engine and statuses into the words of
  * each protocol. It holds no SQL, and deletes only through deletion/.
  *
- * One file a family: oci_*.c is the OCI distribution API, ebb_*.c our own (doc/api.md),
- * operations.c health and metrics. routes.c and ebb_routes.c know every path. A request's way: net/
- * parses it; api_route() picks resource and handler on the event loop; the handler runs there
+ * Files begin with their family: oci_ is the OCI distribution API, ebb_ our own (doc/api.md),
+ * gitlab_ GitLab's (doc/gitlab.md), acr_ and arm Azure's (doc/azure.md), token_ the token service;
+ * operations.c is health and metrics. routes.c knows the paths of OCI and operations, *_routes.c,
+ * ebb_doors.c and arm.c those of the others. A request's way: net/ parses it; api_route() picks
+ * resource and handler on the event loop; gate.h asks whether they may; the handler runs there
  * (reads) or on a worker (all that may block).
  *
  * Threads: struct api is shared and immutable but for the parts that lock for themselves.

@@ -233,7 +233,7 @@ void arm_token_post(struct http_request *rq)
     call->who = (struct identity){ .name = STR("anonymous") };
     enum st st =
         auth_identify(call->api->auth, &c, acr_now(rq), &rq->arena, &call->who, &refusal, &err);
-    if (st == ST_OK && call->who.has_claims) {
+    if (st == ST_OK && call->who.by_jwt) {
         refuse_login(rq, 401, "invalid_client", STR("a JWT is good for no other one"));
     } else if (st == ST_OK) {
         issue(rq);

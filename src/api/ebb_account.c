@@ -107,18 +107,13 @@ void ebb_accounts_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
     size_t shown = MIN(c.count, c.limit);
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < shown; i++)
         write_account(rq, &o, &c.list[i]);
-    json_out_close(&o, ']');
-    if (c.count > shown)
-        ebb_add_next(&o, true, c.list[shown - 1].name);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    bool more = c.count > shown;
+    ebb_end_list(rq, &o, more, more ? c.list[shown - 1].name : STR_NONE);
 }
 
 /* The account that the path names. False with the error answered. */
@@ -214,8 +209,7 @@ void ebb_accounts_post(struct http_request *rq)
             arena_printf(&rq->arena, EBB_ROOT "/accounts/%.*s", STR_FMT(c.account.name)));
 }
 
-/* ---- removing ----------------------------------------------------------------------------------
- */
+/* ---- removing -------------------------------------------------------------------------------- */
 
 void ebb_account_delete(struct http_request *rq)
 {

@@ -59,7 +59,7 @@ static bool may_change(struct http_request *rq, const struct account_change *to,
     if (ebb_is_admin(rq)) /* who gives the old one wants it looked at */
         return old.ptr == NULL || !ebb_is_self(rq, api_call_of(rq)->reference) ||
                check_old(rq, old);
-    if (!ebb_is_self(rq, api_call_of(rq)->reference) || gate_who(rq)->has_claims ||
+    if (!ebb_is_self(rq, api_call_of(rq)->reference) || gate_who(rq)->by_jwt ||
         to->set_administrator || to->set_disabled || to->set_note)
         return gate_demand(rq, STR(""), RIGHT_ADMIN);
     if (old.ptr != NULL && password.ptr != NULL)

@@ -29,7 +29,6 @@ static const char *title_of(const char *type, int http)
         { "last-administrator", "One administrator must be left" },
         { "protected", "A rule or hold protects this" },
         { "confirm-needed", "A number has to be repeated" },
-        { "busy", "Somebody else is at it; trying again can help" },
         { "receipt-open", "The receipt is still being carried out" },
         { "reclaim-paused", "Reclaiming is paused" },
         { "check-running", "A check is running" },
@@ -170,17 +169,29 @@ struct arena *ebb_arena(struct http_request *rq, size_t limit_bytes)
     return a;
 }
 
-void ebb_add_next(struct json_out *out, bool more, str after)
+/* ---- lists --------------------------------------------------------------------------------- */
+
+bool ebb_begin_list(struct http_request *rq, struct json_out *out)
 {
-    if (more)
-        json_out_text(out, "next", after);
+    if (!ebb_begin(rq, out))
+        return false;
+    json_out_open(out, NULL, '{');
+    json_out_open(out, "items", '[');
+    return true;
 }
 
-void ebb_add_next_number(struct json_out *out, uint64_t next)
+void ebb_end_list(struct http_request *rq, struct json_out *out, bool more, str next)
+{
+    json_out_close(out, ']');
+    if (more)
+        json_out_text(out, "next", next);
+    json_out_close(out, '}');
+    ebb_end(rq, 200, out);
+}
+
+void ebb_end_list_number(struct http_request *rq, struct json_out *out, uint64_t next)
 {
     char text[24];
-    if (next == 0)
-        return;
     int len = snprintf(text, sizeof(text), "%llu", (unsigned long long)next);
-    json_out_text(out, "next", (str){ text, (size_t)len });
+    ebb_end_list(rq, out, next != 0, (str){ text, (size_t)len });
 }

@@ -77,17 +77,12 @@ void ebb_audit_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
     size_t shown = MIN(c.count, c.limit);
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < shown; i++)
         write_entry(rq, &o, &c.list[i]);
-    json_out_close(&o, ']');
-    ebb_add_next_number(&o, c.count > shown ? (uint64_t)c.list[shown - 1].id : 0);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list_number(rq, &o, c.count > shown ? (uint64_t)c.list[shown - 1].id : 0);
 }
 
 static enum st nothing(struct db_tx *tx, void *ctx, struct err *err)

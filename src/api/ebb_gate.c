@@ -50,7 +50,8 @@ static void answer_forbidden(struct http_request *rq, str text)
     ebb_problem(rq, 403, "forbidden", text, STR_NONE);
 }
 
-void ebb_answer_absent(struct http_request *rq, str repo)
+/* As if the repository were not there. */
+static void answer_absent(struct http_request *rq, str repo)
 {
     const struct ebb_door *door = api_call_of(rq)->door;
     if (door->absent == NULL) {
@@ -98,12 +99,12 @@ static void refuse(struct http_request *rq, const struct gate_refused *why)
     case GATE_HIDDEN:
         if (api_call_of(rq)->door->absent == NULL) /* of a prefix, whether it is there or not */
             break;
-        ebb_answer_absent(rq, why->need == NULL ? STR("") : why->need->path);
+        answer_absent(rq, why->need == NULL ? STR("") : why->need->path);
         return;
     case GATE_NARROW: /* of what its owner may see, a narrow token must not learn more than others
                        */
         if (why->need != NULL && !ebb_sees(rq, why->need->path)) {
-            ebb_answer_absent(rq, why->need->path);
+            answer_absent(rq, why->need->path);
             return;
         }
         break;

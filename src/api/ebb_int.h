@@ -135,8 +135,14 @@ void ebb_fail(struct http_request *rq, const struct answer_status *table, const 
 
 /* An answer under way: its text lives to the end of the request. False with the error answered. */
 bool ebb_begin(struct http_request *rq, struct json_out *out);
-/* Sends it, or 500 when it could not be written. Never cached. */
+/* Sends it, or the problem when it could not be written: 503 without memory, 400 over
+ * EBB_ANSWER_MAX. Never cached. */
 void ebb_end(struct http_request *rq, int http, struct json_out *out);
+/* {"items": [...], "next": "..."}: ebb_begin() up to the first item, and ebb_end() behind the last.
+ * `next` is what ?after= takes to go on; not told without `more`. */
+bool ebb_begin_list(struct http_request *rq, struct json_out *out);
+void ebb_end_list(struct http_request *rq, struct json_out *out, bool more, str next);
+void ebb_end_list_number(struct http_request *rq, struct json_out *out, uint64_t next); /* 0: end */
 
 /* A time of the registry as UTC; 0: null. */
 void ebb_add_time(struct http_request *rq, struct json_out *out, const char *key, int64_t r);
@@ -154,6 +160,8 @@ void ebb_add_receipt_item(struct json_out *out, const struct receipt_item *i); /
 struct undo_request;
 /* The body of an undo, with the references in list `key`. False with the error answered. */
 bool ebb_read_undo(struct http_request *rq, const char *key, bool needed, struct undo_request *out);
+/* Another name is a tag that is set: it takes what a push takes. */
+bool ebb_demand_as(struct http_request *rq, const struct undo_request *request);
 
 /* ---- rights -------------------------------------------------------------------------------- */
 
@@ -166,8 +174,6 @@ bool ebb_is_anonymous(const struct http_request *rq);
 bool ebb_demand_prefix(struct http_request *rq, str prefix, unsigned rights);
 /* 403. */
 void ebb_forbid(struct http_request *rq, const char *text);
-/* As if the repository were not there. */
-void ebb_answer_absent(struct http_request *rq, str repo);
 /* For plan_request.may; `rq` is the request. */
 bool ebb_may_delete(void *rq, str repo);
 bool ebb_may_delete_now(void *rq, str repo);
@@ -201,9 +207,6 @@ bool ebb_prefix(struct http_request *rq, str *out);
 bool ebb_id(struct http_request *rq, const char *type, int64_t *out);
 /* ?reference=, of one of these kinds. */
 bool ebb_reference(struct http_request *rq, int allowed, str *text, struct ebb_reference *out);
-/* "next", when there is more. */
-void ebb_add_next(struct json_out *out, bool more, str after);
-void ebb_add_next_number(struct json_out *out, uint64_t next); /* 0: no more */
 
 /* The body. False with the error answered; json_in_release() at the end of the request by itself.
  */

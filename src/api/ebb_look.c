@@ -46,8 +46,58 @@ static bool may_list(struct http_request *rq)
            gate_demand(rq, STR(""), RIGHT_PULL);
 }
 
+/* A JWT that names what it is for, in contrast to one for every repository. */
+static bool names_repositories(const struct identity *who)
+{
+    for (size_t i = 0; i < who->claim_count; i++)
+        if (who->claims[i].type == CLAIM_REPOSITORY && str_eq(who->claims[i].name, STR("*")) &&
+            (action_rights(who->claims[i].actions) & RIGHT_PULL) != 0)
+            return false;
+    return who->has_claims;
+}
+
+/* The first of the names in a JWT that is behind `after` and may be pulled; unset: none. */
+static str next_named(struct http_request *rq, str prefix, str after)
+{
+    const struct identity *who = gate_who(rq);
+    str found = STR_NONE;
+    for (size_t i = 0; i < who->claim_count; i++) {
+        str name = who->claims[i].name;
+        if (who->claims[i].type == CLAIM_REPOSITORY && name_check(name, NULL) == ST_OK &&
+            prefix_holds(prefix, name) && (after.ptr == NULL || str_cmp(name, after) > 0) &&
+            (found.ptr == NULL || str_cmp(name, found) < 0) && ebb_sees(rq, name))
+            found = name;
+    }
+    return found;
+}
+
+/* Looks at these names alone: to look for them among all that its owner may pull could take the
+ * whole registry, and a page that ends between would tell a name that is not in the JWT. */
+static enum st list_named(struct http_request *rq, struct json_out *o, str prefix,
+                          const struct ebb_page *page, struct arena *a, str *next, struct err *err)
+{
+    size_t room = page->limit;
+    str name = next_named(rq, prefix, page->after);
+    for (; room > 0 && name.ptr != NULL; name = next_named(rq, prefix, name)) {
+        struct inspect_repositories found;
+        enum st st =
+            inspect_repositories(api_call_of(rq)->api->registry, name, STR_NONE, 1, a, &found, err);
+        if (st != ST_OK)
+            return st;
+        if (found.count == 0 || !str_eq(found.items[0].name, name))
+            continue;
+        add_repository(rq, o, &found.items[0]);
+        *next = name;
+        room--;
+    }
+    if (name.ptr == NULL)
+        *next = STR_NONE;
+    return ST_OK;
+}
+
 /* Those that may be pulled, behind page->after. What lies between is passed by without a look, and
- * a page ends after LOOKS stretches. */
+ * a page ends after LOOKS stretches, but only at a name that may be known: each further stretch
+ * passes one of the caller's roles or a private path below a public one. */
 static enum st list_repositories(struct http_request *rq, struct json_out *o, str prefix,
                                  const struct ebb_page *page, struct arena *a, str *next,
                                  struct err *err)
@@ -55,7 +105,9 @@ static enum st list_repositories(struct http_request *rq, struct json_out *o, st
     struct api *api = api_call_of(rq)->api;
     size_t room = page->limit;
     str after = page->after;
-    for (int looks = 0; room > 0 && looks < LOOKS; looks++) {
+    if (names_repositories(gate_who(rq)))
+        return list_named(rq, o, prefix, page, a, next, err);
+    for (int looks = 0; room > 0 && (looks < LOOKS || !ebb_sees(rq, after)); looks++) {
         struct inspect_repositories found;
         char *seek = arena_alloc(a, ACCESS_SEEK_MAX);
         if (seek == NULL)
@@ -92,18 +144,13 @@ void ebb_repositories_get(struct http_request *rq)
     struct arena *a = ebb_arena(rq, PAGE_BYTES_MAX);
     if (a == NULL || !ebb_page(rq, &page) || !ebb_prefix(rq, &prefix) || !may_list(rq))
         return;
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     if (list_repositories(rq, &o, prefix, &page, a, &next, &err) != ST_OK) {
         ebb_fail(rq, NULL, &err);
         return;
     }
-    json_out_close(&o, ']');
-    ebb_add_next(&o, next.ptr != NULL, next);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list(rq, &o, next.ptr != NULL, next);
 }
 
 /* ---- tags ----------------------------------------------------------------------------------- */
@@ -155,23 +202,20 @@ void ebb_tags_get(struct http_request *rq)
         ebb_fail(rq, statuses, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < found.count; i++)
         add_tag(rq, &o, &found.items[i]);
-    json_out_close(&o, ']');
-    if (found.count > 0)
-        ebb_add_next(&o, found.more, found.items[found.count - 1].name);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    bool more = found.more && found.count > 0;
+    ebb_end_list(rq, &o, more, more ? found.items[found.count - 1].name : STR_NONE);
 }
 
 /* ---- usage ---------------------------------------------------------------------------------- */
 
-static void add_node(struct json_out *o, const char *key, const struct inspect_usage *u,
-                     unsigned depth)
+/* Its sums are of all below it; who may not pull from a part (a private path below a public one)
+ * does not learn that it is there. */
+static void add_node(const struct http_request *rq, struct json_out *o, const char *key,
+                     const struct inspect_usage *u, unsigned depth)
 {
     json_out_open(o, key, '{');
     json_out_text(o, "prefix", u->prefix);
@@ -181,7 +225,8 @@ static void add_node(struct json_out *o, const char *key, const struct inspect_u
     add_bytes(o, &u->usage);
     json_out_open(o, "below", '[');
     for (size_t i = 0; depth > 0 && i < u->below_count; i++)
-        add_node(o, NULL, &u->below[i], depth - 1);
+        if (ebb_sees(rq, u->below[i].prefix))
+            add_node(rq, o, NULL, &u->below[i], depth - 1);
     json_out_close(o, ']');
     json_out_flag(o, "more", u->more);
     json_out_close(o, '}');
@@ -210,6 +255,6 @@ void ebb_usage_get(struct http_request *rq)
     }
     if (!ebb_begin(rq, &o))
         return;
-    add_node(&o, NULL, &found, (unsigned)depth);
+    add_node(rq, &o, NULL, &found, (unsigned)depth);
     ebb_end(rq, 200, &o);
 }

@@ -84,15 +84,11 @@ void ebb_members_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < c.count; i++)
         write_member(rq, &o, &c.list[i]);
-    json_out_close(&o, ']');
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list(rq, &o, false, STR_NONE);
 }
 
 static bool read_member(struct http_request *rq, struct member *out)

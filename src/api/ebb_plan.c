@@ -333,16 +333,11 @@ void ebb_plan_items_get(struct http_request *rq)
         ebb_fail(rq, finding, &err);
         return;
     }
-    if (!may_read(rq, &page) || !ebb_begin(rq, &o))
+    if (!may_read(rq, &page) || !ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < page.count; i++)
         add_item(&o, &page.items[i]);
-    json_out_close(&o, ']');
-    ebb_add_next_number(&o, page.next);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list_number(rq, &o, page.next);
 }
 
 /* ---- applying -------------------------------------------------------------------------------- */

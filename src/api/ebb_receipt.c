@@ -245,17 +245,11 @@ void ebb_receipts_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < c.count; i++)
         add_receipt(rq, &o, &c.receipts[i]);
-    json_out_close(&o, ']');
-    if (c.more && c.count > 0)
-        ebb_add_next_number(&o, (uint64_t)c.receipts[c.count - 1].id);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list_number(rq, &o, c.more && c.count > 0 ? (uint64_t)c.receipts[c.count - 1].id : 0);
 }
 
 /* An unknown receipt has no items, so it is looked up along. */
@@ -297,10 +291,8 @@ void ebb_receipt_items_get(struct http_request *rq)
         ebb_fail(rq, statuses, &err);
         return;
     }
-    if (!may_read(rq, &c) || !ebb_begin(rq, &o))
+    if (!may_read(rq, &c) || !ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < c.count; i++) {
         json_out_open(&o, NULL, '{');
         ebb_add_receipt_item(&o, &c.items[i]);
@@ -308,11 +300,7 @@ void ebb_receipt_items_get(struct http_request *rq)
         json_out_text(&o, "skipped", c.items[i].why);
         json_out_close(&o, '}');
     }
-    json_out_close(&o, ']');
-    if (c.more && c.count > 0)
-        ebb_add_next_number(&o, c.items[c.count - 1].number);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list_number(rq, &o, c.more && c.count > 0 ? c.items[c.count - 1].number : 0);
 }
 
 /* ---- the chain ------------------------------------------------------------------------------- */
@@ -463,6 +451,18 @@ bool ebb_read_undo(struct http_request *rq, const char *key, bool needed, struct
     return ebb_read_end(rq, &in);
 }
 
+bool ebb_demand_as(struct http_request *rq, const struct undo_request *request)
+{
+    struct ebb_reference ref;
+    struct err err = { 0 };
+    for (size_t i = 0; request->as.ptr != NULL && i < request->only_count; i++)
+        if (ebb_reference_parse(request->only[i], EBB_REFERENCE_TAG | EBB_REFERENCE_DIGEST, &ref,
+                                &err) == ST_OK &&
+            !gate_demand(rq, ref.repo, RIGHT_PUSH))
+            return false;
+    return true;
+}
+
 void ebb_receipt_undo_post(struct http_request *rq)
 {
     struct undo_request request = { 0 };
@@ -480,7 +480,7 @@ void ebb_receipt_undo_post(struct http_request *rq)
         ebb_fail(rq, statuses, &err);
         return;
     }
-    if (!may_undo(rq, &c.receipt, &request))
+    if (!may_undo(rq, &c.receipt, &request) || !ebb_demand_as(rq, &request))
         return;
     if (undo_receipt(api_call_of(rq)->api->deletion, &request, ebb_now(rq), &undo, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);

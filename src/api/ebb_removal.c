@@ -5,7 +5,7 @@
  */
 #include "api/ebb_int.h"
 #include "base/log.h"
-#include "meta/namespaces.h"
+#include "meta/removals.h"
 #include "meta/selection.h"
 
 #define REMOVALS_BYTES_MAX (32 * MIB)
@@ -79,18 +79,13 @@ void ebb_removals_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
     size_t looked = MIN(c.count, c.limit);
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < looked; i++)
         if (prefix_holds(c.repo, c.list[i].repo))
             write_removal(rq, &o, &c.list[i]);
-    json_out_close(&o, ']');
-    ebb_add_next_number(&o, c.count > looked ? (uint64_t)c.list[looked - 1].repo_id : 0);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list_number(rq, &o, c.count > looked ? (uint64_t)c.list[looked - 1].repo_id : 0);
 }
 
 void ebb_removals_reset_post(struct http_request *rq)

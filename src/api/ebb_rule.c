@@ -103,16 +103,12 @@ void ebb_rules_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < c.count; i++)
         if (may_see(rq, &c.rules[i]))
             write_rule(rq, &o, &c.rules[i]);
-    json_out_close(&o, ']');
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list(rq, &o, false, STR_NONE);
 }
 
 static void read_kind(struct json_in *in, enum rule_kind *out)

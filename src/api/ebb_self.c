@@ -121,7 +121,7 @@ void ebb_self_get(struct http_request *rq)
     json_out_text(&o, "kind", str_of(kind_text(&c)));
     json_out_flag(&o, "administrator", c.who->access.administrator);
     add_token(rq, &o, &c);
-    json_out_flag(&o, "jwt", c.who->has_claims);
+    json_out_flag(&o, "jwt", c.who->by_jwt);
     add_roles(&o, &c.who->access);
     if (path.ptr != NULL) {
         add_rights(&o, c.who, path);

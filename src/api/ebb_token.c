@@ -99,11 +99,11 @@ static bool may_handle(const struct http_request *rq, const struct access_token 
 {
     const struct identity *who = gate_who(rq);
     const struct access *a = &who->access;
-    if (ebb_is_admin(rq) || (who->token_id == t->id && !who->has_claims))
+    if (ebb_is_admin(rq) || (who->token_id == t->id && !who->by_jwt))
         return true;
     if (t->account_id == 0)
-        return !who->has_claims && gate_may(rq, t->prefix, RIGHT_MEMBERS);
-    return !who->has_claims && who->kind == IDENTITY_ACCOUNT && who->account_id == t->account_id &&
+        return !who->by_jwt && gate_may(rq, t->prefix, RIGHT_MEMBERS);
+    return !who->by_jwt && who->kind == IDENTITY_ACCOUNT && who->account_id == t->account_id &&
            (a->cap_rights & RIGHT_ADMIN) != 0 && prefix_holds(a->cap_prefix, t->prefix);
 }
 
@@ -121,11 +121,9 @@ void ebb_tokens_get(struct http_request *rq)
         ebb_fail(rq, ebb_account_statuses, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
     size_t shown = MIN(c.count, c.limit);
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < shown; i++) {
         if (!may_handle(rq, &c.list[i]))
             continue;
@@ -133,10 +131,7 @@ void ebb_tokens_get(struct http_request *rq)
         ebb_add_token(rq, &o, &c.list[i]);
         json_out_close(&o, '}');
     }
-    json_out_close(&o, ']');
-    ebb_add_next_number(&o, c.count > shown ? (uint64_t)c.list[shown - 1].id : 0);
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list_number(rq, &o, c.count > shown ? (uint64_t)c.list[shown - 1].id : 0);
 }
 
 str ebb_token_text(struct http_request *rq, const struct access_token *t)

@@ -117,7 +117,7 @@ static bool demand_owner(struct http_request *rq, struct making_call *c, bool de
 {
     const struct identity *who = gate_who(rq);
     c->by_token = who->token_id;
-    if (who->has_claims) {
+    if (who->by_jwt) {
         ebb_forbid(rq, "tokens are made with a password or a token, not with a JWT");
         return false;
     }

@@ -72,10 +72,8 @@ void ebb_trash_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < c.count; i++) {
         const struct trash_item *t = &c.items[i];
         json_out_open(&o, NULL, '{');
@@ -89,12 +87,9 @@ void ebb_trash_get(struct http_request *rq)
         ebb_add_time(rq, &o, "until", t->until);
         json_out_close(&o, '}');
     }
-    json_out_close(&o, ']');
-    ebb_add_next(&o, c.more,
+    ebb_end_list(rq, &o, c.more,
                  arena_printf(&rq->arena, "%lld.%llu", (long long)c.next.receipt_id,
                               (unsigned long long)c.next.item));
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
 }
 
 /* Whether each may be restored; what cannot be seen lies in no trash. */
@@ -119,7 +114,8 @@ void ebb_trash_restore_post(struct http_request *rq)
     struct undo_request request = { 0 };
     struct err err = { 0 };
     int64_t undo = 0;
-    if (!ebb_read_undo(rq, "references", true, &request) || !demand_each(rq, &request))
+    if (!ebb_read_undo(rq, "references", true, &request) || !demand_each(rq, &request) ||
+        !ebb_demand_as(rq, &request))
         return;
     if (undo_newest(api_call_of(rq)->api->deletion, &request, ebb_now(rq), &undo, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);

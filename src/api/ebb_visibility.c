@@ -71,17 +71,13 @@ void ebb_visibility_get(struct http_request *rq)
         ebb_fail(rq, NULL, &err);
         return;
     }
-    if (!ebb_begin(rq, &o))
+    if (!ebb_begin_list(rq, &o))
         return;
     const struct access_visibility *nearest = in_force(&c);
-    json_out_open(&o, NULL, '{');
-    json_out_open(&o, "items", '[');
     for (size_t i = 0; i < c.count; i++)
         if (&c.list[i] == nearest || prefix_holds(c.setting.prefix, c.list[i].prefix))
             write_setting(&o, &c.list[i]);
-    json_out_close(&o, ']');
-    json_out_close(&o, '}');
-    ebb_end(rq, 200, &o);
+    ebb_end_list(rq, &o, false, STR_NONE);
 }
 
 static bool read_setting(struct http_request *rq, struct access_visibility *out)

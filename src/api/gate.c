@@ -191,9 +191,14 @@ static enum st read_credentials(struct http_request *rq, struct credentials *out
     const struct gate_family *family = api_call_of(rq)->family;
     if (family->credentials != NULL)
         return family->credentials(rq, out, err);
+    str header = http_header(rq, "Authorization");
+    if (header.ptr == NULL) {
+        *out = (struct credentials){ .peer = rq->peer };
+        return ST_OK;
+    }
     if (http_header_count(rq, "Authorization") > 1)
         return err_set(err, ST_INVALID, "there is more than one Authorization header");
-    return credentials_parse(http_header(rq, "Authorization"), rq->peer, &rq->arena, out, err);
+    return credentials_parse(header, rq->peer, &rq->arena, out, err);
 }
 
 static const struct identity everybody = {

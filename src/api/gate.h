@@ -11,9 +11,11 @@
  *
  *  1. After it, call->who is set for the whole request, and has the rights that were needed.
  *  2. A path that somebody may not pull from is refused in the words of one that is not there;
- * which words is the family's. Who brought no credentials is asked for them.
+ *     which words is the family's. Who brought no credentials is asked for them.
  *  3. What a route cannot know (the repositories of a plan, of a list) its handler asks gate_may().
  *  4. Every refusal of somebody who brought credentials is noted for the audit log.
+ *
+ * Threads: a request is used by one thread at a time, the loop or a worker.
  */
 #ifndef EBB_GATE_H
 #define EBB_GATE_H
@@ -57,9 +59,8 @@ extern const struct gate_family ebb_family;
 extern const struct gate_family gitlab_family;
 extern const struct gate_family acr_family;
 
-/* The route to return from routing. `need` is copied; nothing needed: {0} (who is set all the
- * same).
- */
+/* The route to return from routing. `need` is copied; {0} needs nothing (call->who is set all the
+ * same). */
 const struct http_route *gate_pass(struct http_request *rq, const struct gate_family *family,
                                    const struct gate_need *need, const struct http_route *route);
 

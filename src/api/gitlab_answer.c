@@ -44,7 +44,9 @@ void gitlab_error(struct http_request *rq, int http, str text)
 void gitlab_absent(struct http_request *rq, const char *text)
 {
     const struct identity *who = gate_who(rq);
-    if (who->kind == IDENTITY_ANONYMOUS && !who->access.administrator)
+    /* As the gate answers what may not be pulled: nobody with a JWT is not asked for credentials.
+     */
+    if (who->kind == IDENTITY_ANONYMOUS && !who->has_claims && !who->access.administrator)
         gitlab_message(rq, 401, STR("401 Unauthorized"));
     else
         gitlab_message(rq, 404, str_of(text));

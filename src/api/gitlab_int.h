@@ -132,7 +132,4 @@ bool gitlab_project_repository(struct http_request *rq, const struct gitlab_name
 MUST_CHECK enum st gitlab_number(struct http_request *rq, str path, bool is_project, int64_t *id,
                                  struct err *err);
 
-/* The tag in the third part; nothing else is a tag. */
-bool gitlab_tag_name(struct http_request *rq, str *out);
-
 #endif

@@ -4,9 +4,10 @@
  * kept as rules of kind RULE_LEVELS, so every door keeps to them.
  *
  *  1. A rule of GitLab's is about one project. What our globs cannot say in one is said in two
- * rows: a project's own repository, and what lies below it. The first row has the rule's number.
+ *     rows: a project's own repository, and what lies below it. The first row has the rule's
+ *     number.
  *  2. The row's reason is the pattern as it was given. A row is shown when its reason gives that
- * row again, so nobody else's rules are.
+ *     row again, so nobody else's rules are.
  *  3. GitLab's pattern for tags is a regular expression that may match anywhere in the name.
  */
 #include "api/gitlab_int.h"

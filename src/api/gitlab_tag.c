@@ -8,7 +8,8 @@
 
 #define TAG_NOT_FOUND "404 Tag Not Found"
 
-bool gitlab_tag_name(struct http_request *rq, str *out)
+/* The tag in the third part; nothing else is a tag. False with the error answered. */
+static bool read_name(struct http_request *rq, str *out)
 {
     str tag = gitlab_call_of(rq)->parts[2];
     if (tag_check(tag, NULL) != ST_OK) {
@@ -140,7 +141,7 @@ static bool find_tag(struct http_request *rq, unsigned rights, struct one_tag *t
     struct project_repository repo;
     t->arena = gitlab_call_of(rq)->arena;
     if (!gitlab_params_ok(rq) || !gitlab_project(rq, RIGHT_PULL, &project) ||
-        !gitlab_project_repository(rq, &project, rights, &repo) || !gitlab_tag_name(rq, &t->name))
+        !gitlab_project_repository(rq, &project, rights, &repo) || !read_name(rq, &t->name))
         return false;
     t->repo_id = repo.id;
     t->repo = repo.name;

@@ -2,7 +2,7 @@
  *
  * How the OCI API says no.
  *
- *   nobody, without credentials                  401 and the challenge
+ *   nobody, without credentials                   401 and the challenge
  *   wrong or foreign credentials, an old JWT      401; error="invalid_token" to a JWT
  *   a JWT that does not name it                   401; error="insufficient_scope"
  *   who may not even pull there                   401, as if it were not there

@@ -86,6 +86,10 @@ static enum st issue_refresh(struct http_request *rq, const struct token_wish *w
 
 void token_answer(struct http_request *rq, const struct token_wish *wish)
 {
+    static const struct answer_status statuses[] = {
+        { ST_TOO_LARGE, 400, "UNSUPPORTED" }, /* more was asked for than a token holds */
+        { ST_OK, 0, NULL },
+    };
     AUTO(buf_release) struct buf body = { .max_bytes = ANSWER_BYTES_MAX };
     const struct jwt_order order = { .use = JWT_ACCESS,
                                      .who = wish->who,
@@ -98,7 +102,7 @@ void token_answer(struct http_request *rq, const struct token_wish *wish)
     if (st == ST_OK)
         st = issue_refresh(rq, wish, &refresh, &err);
     if (st != ST_OK) {
-        oci_fail(rq, NULL, &err);
+        oci_fail(rq, statuses, &err);
         return;
     }
     if (wish->gitlab && wish->who->kind == IDENTITY_ANONYMOUS && !grants_something(&issued)) {

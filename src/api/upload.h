@@ -5,14 +5,16 @@
  *
  *   upload_open ─▶ upload_add* ─┬─▶ upload_pause    what came is acknowledged; the upload rests
  *                               ├─▶ upload_finish   it is a blob now
- *                               └─▶ upload_abandon  the request failed: back to what was
- * acknowledged
+ *                               └─▶ upload_abandon  back to what was acknowledged
  *
  * Few bytes stay in memory and in the row; once they are more than store.inline_size they go to the
  * store under the upload's id. A crash leaves the row, and the row names whatever lies in the
- * store: before the first byte   row, size 0 while bytes come        row with the acknowledged
- * size; more may lie in the store, and is cut off when the upload goes on after upload_finish the
- * blob
+ * store:
+ *
+ *   before the first byte   row, size 0
+ *   while bytes come        row with the acknowledged size; more may lie in the store, and is cut
+ *                           off when the upload goes on
+ *   after upload_finish     the blob
  *
  * Threads: an upload is used by one thread at a time; these block (database, store).
  */

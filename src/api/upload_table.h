@@ -6,9 +6,8 @@
  *            take                  give
  *   at rest ─────▶ taken by one ─────────▶ at rest
  *      │             │ drop                  │
- *      ▼             ▼                       │ beyond UPLOADS_AT_REST_MAX the oldest is forgotten
- *    (gone)        (gone)                    ▼ (the row stays: it is loaded again, and hashed
- * again)
+ *      ▼             ▼                       ▼ beyond UPLOADS_AT_REST_MAX the oldest is forgotten
+ *    (gone)        (gone)                  (the row stays: it is loaded again, and hashed again)
  *
  *  - The database row is the truth; an entry is a cache of it plus the hash. An upload that is not
  *    in the table is loaded from its row by the first request that takes it.

@@ -21,7 +21,11 @@
  *     or "anonymous".
  *  7. In mode AUTH_OPEN everybody is "anonymous" and may everything; credentials are not looked at.
  *
- * Threads: any, at any time. An identity belongs to one request.
+ * Times are the registry's own, in milliseconds, but for those of JWTs: UTC seconds.
+ *
+ * Threads: any, at any time. An identity belongs to one request. auth_open(), auth_identify(),
+ * auth_redeem(), auth_rotate_key(), auth_write() and auth_tick() wait for the database: not for
+ * event loops.
  */
 #ifndef EBB_AUTH_H
 #define EBB_AUTH_H
@@ -87,7 +91,8 @@ struct identity {
     int64_t token_id; /* the token it came by, or that its JWT was made from; 0: a password */
     int64_t generation;
     struct access access;
-    bool has_claims; /* came by a JWT: nothing but what it names */
+    bool by_jwt;     /* came by a JWT of any use: makes nothing that outlives it */
+    bool has_claims; /* came by one of JWT_ACCESS: nothing but what it names */
     const struct claim *claims;
     size_t claim_count;
     void *held; /* auth's own */
@@ -113,8 +118,7 @@ unsigned identity_rights(const struct identity *id, str path);
 bool identity_is_admin(const struct identity *id); /* RIGHT_ADMIN, not narrowed away */
 enum role identity_role(const struct identity *id, str path);
 
-/* ---- the token service --------------------------------------------------------------------------
- */
+/* ---- the token service ---------------------------------------------------------------------- */
 
 enum jwt_use {
     JWT_ACCESS,  /* opens what its claims name */
@@ -136,20 +140,23 @@ struct jwt_issued {
     struct claim *claims; /* granted */
     size_t claim_count;
 };
+/* What it hands out lives in `arena`. ST_DENIED: `who` came by a token that makes none of this use.
+ * ST_TOO_LARGE: more claims than a token can hold. */
 MUST_CHECK enum st auth_issue(struct auth *a, const struct jwt_order *order, struct arena *arena,
                               struct jwt_issued *out, struct err *err);
-/* Whose refresh or ARM token this is. ST_DENIED. */
+/* Whose refresh or ARM token this is; identity_release() with ST_OK. ST_DENIED. */
 MUST_CHECK enum st auth_redeem(struct auth *a, str text, enum jwt_use use, int64_t now,
                                struct arena *arena, struct identity *out, struct err *err);
 /* The public keys, a JSON Web Key Set. */
 MUST_CHECK enum st auth_public_keys(struct auth *a, struct arena *arena, str *out, struct err *err);
+/* Makes a new signing key; those before verify until what they signed is over. */
 MUST_CHECK enum st auth_rotate_key(struct auth *a, int64_t now, struct err *err);
 
-/* ---- changing rights
- * ------------------------------------------------------------------------------ */
+/* ---- changing rights ------------------------------------------------------------------------ */
 
 /* registry_write() of a function that changes accounts, tokens, members or visibility, with its
- * entry of the audit log in the same transaction; what is remembered is forgotten. */
+ * entry of the audit log (its `at` and `times` are set here) in the same transaction; what is
+ * remembered is forgotten. `entry` may be NULL. */
 MUST_CHECK enum st auth_write(struct auth *a, db_fn fn, void *ctx, const struct trail_entry *entry,
                               struct err *err);
 /* A crypt(5) hash. ST_INVALID: too short (8 bytes), too long. Slow: for a worker. */

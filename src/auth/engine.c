@@ -213,6 +213,10 @@ static enum st look_for_keys(struct auth *a, int64_t now, struct err *err)
 
 /* ---- JWTs ------------------------------------------------------------------------------------ */
 
+/* Nobody needs credentials to be given a JWT, and thousands are remembered: those that name a lot
+ * are verified each time instead. */
+#define JWT_KEPT_BYTES ((size_t)4 * KIB)
+
 static enum st read_jwt(struct auth *a, str text, str kid, struct known_jwt *jwt, struct err *err)
 {
     struct key_set *keys = engine_keys(a);
@@ -226,8 +230,10 @@ static enum st read_jwt(struct auth *a, str text, str kid, struct known_jwt *jwt
 
 static enum st verify(struct auth *a, str text, int64_t now, struct known_jwt *jwt, struct err *err)
 {
+    AUTO(arena_release)
+    struct arena scratch = { 0 }; /* what is remembered holds no more than it must */
     str kid;
-    enum st st = jwt_header(text, &jwt->arena, &kid, err);
+    enum st st = jwt_header(text, &scratch, &kid, err);
     if (st != ST_OK)
         return st;
     st = read_jwt(a, text, kid, jwt, err);
@@ -278,7 +284,8 @@ enum st engine_jwt(const struct look *l, str text, struct known_jwt **out, struc
         return st;
     }
     int64_t over_at = l->now + (jwt->claims.exp + JWT_LEEWAY_S - now_s) * 1000;
-    cache_put(a->jwts, key, 0, over_at, l->now, &jwt->counted);
+    if (text.len <= JWT_KEPT_BYTES)
+        cache_put(a->jwts, key, 0, over_at, l->now, &jwt->counted);
     *out = jwt;
     return ST_OK;
 }

@@ -99,7 +99,8 @@ static enum st build(const struct look *l, const struct held *h, struct arena *a
         if (h->token->row.account_id == 0)
             st = name_deploy(h->token, arena, &id, err);
     }
-    if (st == ST_OK && h->jwt != NULL && h->jwt->claims.use == JWT_ACCESS) {
+    id.by_jwt = h->jwt != NULL;
+    if (st == ST_OK && id.by_jwt && h->jwt->claims.use == JWT_ACCESS) {
         id.has_claims = true;
         id.claims = h->jwt->claims.claims;
         id.claim_count = h->jwt->claims.claim_count;

@@ -16,6 +16,7 @@ struct attempt {
     struct htpasswd_table *table;
     str hash;     /* unset: there is none, and it cannot be right */
     bool of_file; /* known to the file only, so far */
+    bool trusted; /* it logged in from this address before */
     uint8_t question[HASH256_BYTES];
 };
 
@@ -37,21 +38,25 @@ static str like_the_file(const struct attempt *t)
     return yes ? t->table->entries[0].hash : STR_NONE;
 }
 
+/* After wait_ms(). What was answered for another address is a log-in from this one, too. */
 static bool was_right(const struct attempt *t)
 {
+    const struct credentials *c = t->credentials;
     struct counted *found = NULL;
     if (t->hash.ptr != NULL)
         found = cache_find(t->look->auth->passed, t->question, 0, t->look->now);
     counted_drop(found);
+    if (found != NULL && !t->trusted)
+        throttle_pass(t->look->auth->throttle, c->peer, c->user, t->look->now);
     return found != NULL;
 }
 
 /* Before what is remembered is asked: who is slowed must not find a right guess by its being quick.
  */
-static int64_t wait_ms(const struct attempt *t)
+static int64_t wait_ms(struct attempt *t)
 {
     const struct credentials *c = t->credentials;
-    return throttle_wait_ms(t->look->auth->throttle, c->peer, c->user, t->look->now);
+    return throttle_wait_ms(t->look->auth->throttle, c->peer, c->user, t->look->now, &t->trusted);
 }
 
 static enum st find(struct attempt *t, struct err *err)
@@ -113,7 +118,7 @@ static void pass(const struct attempt *t)
 /* ---- the hash -------------------------------------------------------------------------------- */
 
 /* In a turn. */
-static enum st check(const struct attempt *t, struct auth_refusal *refusal, struct err *err)
+static enum st check(struct attempt *t, struct auth_refusal *refusal, struct err *err)
 {
     struct auth *a = t->look->auth;
     const struct credentials *c = t->credentials;
@@ -137,7 +142,7 @@ static enum st check(const struct attempt *t, struct auth_refusal *refusal, stru
     return ST_OK;
 }
 
-static enum st take_turn(const struct attempt *t, struct auth_refusal *refusal, struct err *err)
+static enum st take_turn(struct attempt *t, struct auth_refusal *refusal, struct err *err)
 {
     struct auth *a = t->look->auth;
     enum st st;

@@ -62,7 +62,8 @@ enum st auth_issue(struct auth *a, const struct jwt_order *order, struct arena *
 {
     const struct identity *who = order->who;
     struct jwt_issued issued = { 0 };
-    if (who->has_claims && order->use != JWT_ACCESS)
+    /* A log-in of az is good for a refresh token, so no JWT may be good for a log-in. */
+    if (who->has_claims ? order->use != JWT_ACCESS : who->by_jwt && order->use == JWT_ARM)
         return err_set(err, ST_DENIED, "an access token cannot be turned into another token");
     enum st st = grant_all(order, arena, &issued, err);
     if (st != ST_OK)

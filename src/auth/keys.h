@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keys - the signing keys of the token service: EC keys on P-256 (ES256), in rows (accounts.h).
+ * keys - the signing keys of the token service: EC keys on P-256 (ES256), in rows
+ * (meta/signing_keys.h).
  *
  *     made ──▶ signs ──(a newer one)──▶ verifies ──(what it signed is over)──▶ dropped
  *
@@ -15,8 +16,8 @@
 
 #include "auth/cache.h"
 #include "base/arena.h"
-#include "meta/accounts.h"
 #include "meta/registry.h"
+#include "meta/signing_keys.h"
 
 #include <cjose/cjose.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * subject - what rows say about somebody, read once and shared: an account with its roles, a token,
- * what everybody may see. They never change; engine.h says when they are read again.
+ * what everybody may see. They never change; auth_int.h says when they are read again.
  */
 #ifndef EBB_SUBJECT_H
 #define EBB_SUBJECT_H

@@ -148,22 +148,23 @@ static int64_t wait_of(const struct entry *e, int64_t now)
     return e == NULL || e->until <= now ? 0 : MIN(e->until - now, THROTTLE_WAIT_MAX);
 }
 
-static int64_t longest_wait(struct throttle *t, const struct keys *k, int64_t now)
+static int64_t longest_wait(struct throttle *t, const struct keys *k, int64_t now, bool *trusted)
 {
     const struct entry *both = find(t, k, BY_BOTH);
     int64_t wait = wait_of(both, now);
-    if (both != NULL && both->trusted)
+    *trusted = both != NULL && both->trusted;
+    if (*trusted)
         return wait;
     wait = MAX(wait, wait_of(find(t, k, BY_ADDRESS), now));
     return MAX(wait, wait_of(find(t, k, BY_ACCOUNT), now));
 }
 
-int64_t throttle_wait_ms(struct throttle *t, str peer, str account, int64_t now)
+int64_t throttle_wait_ms(struct throttle *t, str peer, str account, int64_t now, bool *trusted)
 {
     struct keys k;
     make_keys(t, peer, account, &k);
     LOCK_SCOPE(&t->lock);
-    return longest_wait(t, &k, now);
+    return longest_wait(t, &k, now, trusted);
 }
 
 int64_t throttle_fail(struct throttle *t, str peer, str account, int64_t now)
@@ -177,7 +178,7 @@ int64_t throttle_fail(struct throttle *t, str peer, str account, int64_t now)
         count_failure(find_or_make(t, &k, BY_ADDRESS, now), now);
         count_failure(find_or_make(t, &k, BY_ACCOUNT, now), now);
     }
-    return longest_wait(t, &k, now);
+    return longest_wait(t, &k, now, &(bool){ false });
 }
 
 /* Takes the failures in `mine` out of `e`. */

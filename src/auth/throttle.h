@@ -31,8 +31,9 @@ struct throttle;
 MUST_CHECK enum st throttle_new(struct throttle **out, struct err *err);
 void throttle_free(struct throttle *t); /* NULL is fine */
 
-/* How long until the next attempt is looked at, in ms; 0: it is. */
-int64_t throttle_wait_ms(struct throttle *t, str peer, str account, int64_t now);
+/* How long until the next attempt is looked at, in ms; 0: it is. *trusted: the account logged in
+ * from there before. */
+int64_t throttle_wait_ms(struct throttle *t, str peer, str account, int64_t now, bool *trusted);
 /* Notes a failure; as above. */
 int64_t throttle_fail(struct throttle *t, str peer, str account, int64_t now);
 void throttle_pass(struct throttle *t, str peer, str account, int64_t now);

@@ -3,11 +3,11 @@
  * err - a status to branch on and a message to read, always set together.
  *
  *  1. A failing function returns a status other than ST_OK and fills *err. Success leaves *err
- * alone.
+ *     alone.
  *  2. ST_END is not a failure: an iteration is over. It leaves *err alone.
  *  3. Context is added once per layer with err_wrap(), which returns the status again.
  *  4. Messages are sentences for a person: what was wrong and what is allowed. They hold no
- * secrets.
+ *     secrets.
  *  5. Only edges log: the end of a request, a background loop, main().
  *
  * Threads: a struct err belongs to one thread.

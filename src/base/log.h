@@ -7,7 +7,7 @@
  *     all that was gathered before them. log_flush() writes what is left.
  *     When nothing more is logged nobody wakes up to write: a server's own tick calls log_flush().
  *  3. A line that cannot be written is lost, never waited for longer than the write itself. How
- * many were lost is said as soon as lines can be written again ("log lines lost").
+ *     many were lost is said as soon as lines can be written again ("log lines lost").
  *  4. Secrets are never fields.
  *
  * Threads: any. One lock, the innermost of all (locks.def).

@@ -4,7 +4,7 @@
  *
  *  1. All metrics stand in metrics.def. A cell is one metric with one set of labels.
  *  2. Looking a cell up takes a lock: do it once and keep the pointer where it is hot. Cells live
- * as long as the process.
+ *     as long as the process.
  *  3. There are at most METRIC_CELLS_MAX cells; what comes beyond is counted nowhere.
  *
  * Threads: any; updates are atomic and take no lock.

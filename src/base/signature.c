@@ -242,20 +242,42 @@ enum st signature_check(const uint8_t public[static SIGNATURE_PUBLIC_BYTES], str
     return ST_OK;
 }
 
-/* Looked up once: EVP_sha256() does it at each use, which costs more than hashing a short text. */
-static EVP_MD *sha256;
+/* Each is got once, the digest a process and its state a thread: getting them costs more than
+ * hashing a short text. */
+static struct {
+    EVP_MD *sha256;
+    pthread_key_t of_thread; /* EVP_MD_CTX */
+} hashing;
 
-static void find_sha256(void)
+static void free_state(void *md)
 {
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    EVP_MD_CTX_free(md);
+}
+
+static void begin_hashing(void)
+{
+    hashing.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (hashing.sha256 == NULL || pthread_key_create(&hashing.of_thread, free_state) != 0)
+        abort();
+}
+
+static EVP_MD_CTX *state_of_thread(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, begin_hashing);
+    EVP_MD_CTX *md = pthread_getspecific(hashing.of_thread);
+    if (md != NULL)
+        return md;
+    md = EVP_MD_CTX_new();
+    if (md == NULL || pthread_setspecific(hashing.of_thread, md) != 0)
+        abort();
+    return md;
 }
 
 void hash256(const str *slices, size_t n, uint8_t out[static HASH256_BYTES])
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, find_sha256);
-    AUTO(free_md) EVP_MD_CTX *md = EVP_MD_CTX_new();
-    bool good = md != NULL && sha256 != NULL && EVP_DigestInit_ex2(md, sha256, NULL) == 1;
+    EVP_MD_CTX *md = state_of_thread();
+    bool good = EVP_DigestInit_ex2(md, hashing.sha256, NULL) == 1;
     for (size_t i = 0; good && i < n; i++)
         good = EVP_DigestUpdate(md, bytes_of(slices[i]), slices[i].len) == 1;
     if (!good || EVP_DigestFinal_ex(md, out, NULL) != 1)

@@ -9,16 +9,16 @@
  *  1. Names:      RNG_ID_LEN lower-case hex digits (base/rng.h); any other name is ST_INVALID.
  *  2. Written in place: bytes are appended under their final name. There is no rename and no copy.
  *  3. Durable:    when blob_writer_finish() returns ST_OK the bytes and the name survive power
- * loss. Before that, what was written survives the death of the process but may be lost with the
- * power.
+ *                 loss. Before that, what was written survives the death of the process but may be
+ *                 lost with the power.
  *  4. Resumable:  blob_writer_open() at an offset continues there; what was beyond it is cut off.
  *                 Fewer bytes than `offset` there is ST_DAMAGED.
  *  5. Removal:    when blob_remove() returns ST_OK the names are gone, after power loss too. A name
  *                 that is not there counts as removed. Readers that are open go on reading.
  *  6. Failure:    outputs are untouched and *err is set; a full disk is ST_FULL. A writer that
- * failed can only be closed.
+ *                 failed can only be closed.
  *  7. Threads:    every operation on a store is safe from any thread; one writer or reader belongs
- * to one thread at a time.
+ *                 to one thread at a time.
  */
 #ifndef EBB_BLOB_H
 #define EBB_BLOB_H

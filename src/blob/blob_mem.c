@@ -8,7 +8,7 @@
  *  2. Bytes that a reader pinned never change below the size it saw: whoever must move or cut them
  *     puts a copy into the entry instead. Appending behind that size needs no copy.
  *  3. `durable` is what blob_writer_finish() promised; blob_mem_crash() may take anything beyond
- * it.
+ *     it.
  */
 #include "base/lock.h"
 #include "base/mem.h"

@@ -3,9 +3,10 @@
  * cli_table - prints what the API answers in one of three forms:
  *
  *     table   for people: aligned, rounded sizes, short digests; made fit for a terminal
- * (cli_text.h) json    the API's own objects: {"items": [...]} for a list tsv     for scripts: no
- * titles, tabs between raw values, nothing for null; bytes that would break a line are shown as
- * \x09
+ *             (cli_text.h)
+ *     json    the API's own objects: {"items": [...]} for a list
+ *     tsv     for scripts: no titles, tabs between raw values, nothing for null; bytes that would
+ *             break a line are shown as \x09
  *
  * A table is aligned in stretches of TABLE_ROWS, so its memory has a bound.
  */

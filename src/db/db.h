@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * db/ - SQL behind one interface. It knows engines, connections, transactions, durability and
- * migrations; it does not know what any table means. (SQLite today; the SQL above is the common
- * subset with PostgreSQL: parameters are $1, $2, ... in order of first use, upserts are
- * ON CONFLICT, and a schema uses @ID, @BYTES and @CLUSTERED where the engines differ.)
+ * migrations; it does not know what any table means. (SQLite today. The statements that meta/
+ * hands it keep to the common subset with PostgreSQL: parameters are $1, $2, ... in order of first
+ * use, upserts are ON CONFLICT, and a schema uses @ID, @BYTES and @CLUSTERED where the engines
+ * differ.)
  *
  * Contract:
  *  1. Durable:   when db_write() returns ST_OK, what its function wrote survives power loss.

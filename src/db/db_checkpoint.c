@@ -25,7 +25,7 @@
  *  2. `moved` is never less than what is moved of the log of this `generation`, as far as `bytes`
  *     reaches. A passive checkpoint begins only when more is in the log than that.
  *  3. The log never exceeds log_max_bytes by more than one batch: the writer makes room before
- * each, and when it gets none within LIMIT_WAIT_MS the batch fails.
+ *     each, and when it gets none within LIMIT_WAIT_MS the batch fails.
  *
  * The second is more than thrift. SQLite before 3.51.3 (but for 3.44.6 and 3.50.7) has a race
  * between a checkpoint and a writer that starts the log over at the same instant, which can damage

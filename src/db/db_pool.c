@@ -9,6 +9,7 @@
  *  3. An idle connection's open snapshot is of the current epoch when it is given back; it is used
  *     again as long as nothing was committed since. Beginning and ending one costs more than a
  *     look-up.
+ *
  * A connection is opened outside the lock, its place is taken first.
  *
  * Between db_pool_settle() and db_pool_resume() none is kept: what is idle is ended by the first,

@@ -17,7 +17,8 @@
  *  3. Complete (invariant 1): what a live manifest names cannot be deleted under it: ST_DENIED for
  *     a child of a live index and for a blob that a live manifest uses.
  *  4. Recorded: a receipt names every tag, manifest and blob link that went, and until when it can
- * be undone. Receipts are a chain of hashes, each signed (receipts.h). Bytes go later, by reclaim/.
+ *     be undone. Receipts are a chain of hashes, each signed (receipts.h). Bytes go later, by
+ *     reclaim/.
  *  5. Protected (invariant 9): every item passes meta/protection.h in the transaction that removes
  *     it.
  *  6. Resumed: a receipt that is open when the process dies is carried on after the start.

@@ -7,7 +7,7 @@
  *  1. Exact: bytes_freed is what nothing lasting keeps once the plan is applied: blobs that no kept
  *     manifest outside the plan uses, in any repository, and on which there is no hold; and the
  *     payloads of the manifests that go. Leases, other trash and untagged manifests hold bytes for
- * a while only: those are part of it, and told as bytes_later with the last time. (With
+ *     a while only: those are part of it, and told as bytes_later with the last time. (With
  *     reclaim.untagged off, untagged manifests last.)
  *  2. What goes: selected tags; selected manifests; manifests that lose their last tag by the plan
  *     and that nothing else keeps; and with them (role WITH) what only they kept.
@@ -104,7 +104,7 @@ MUST_CHECK enum st plan_visit_repositories(struct deletion *d, str id, int64_t n
                                            bool (*visit)(void *ctx, str repo), void *ctx,
                                            struct err *err);
 MUST_CHECK enum st plan_drop(struct deletion *d, str id, struct err *err);
-/* Removes what expired; called by the loop of reclaim. */
+/* Removes the rows of what expired. */
 MUST_CHECK enum st plan_expire(struct deletion *d, int64_t now, struct err *err);
 
 enum plan_role { PLAN_SELECTED, PLAN_WITH };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * removal - repositories that are to be deleted whole (rows of meta/namespaces.h), a step at a
+ * removal - repositories that are to be deleted whole (rows of meta/removals.h), a step at a
  * time:
  *
  *     scheduled ──take──▶ ongoing ──plan and apply the whole repository──▶ sealed
@@ -14,8 +14,8 @@
  *     receipt, each time.
  *  2. The plan is made when its turn comes: what was pushed since the removal was asked for goes as
  *     well.
- *  3. A process that dies leaves a row that is due again; its receipt is carried on (deletion.h,
- * 6).
+ *  3. A process that dies leaves a row that is due again; its receipt is carried on
+ *     (deletion.h, 6).
  *
  * Threads: any; one removal is worked on at a time, whoever comes meanwhile finds nothing to do.
  */
@@ -23,7 +23,7 @@
 #define EBB_REMOVAL_H
 
 #include "deletion/deletion.h"
-#include "meta/namespaces.h"
+#include "meta/removals.h"
 
 /* Notes it, in a transaction, and does the first step, so that a repository which is not large is
  * gone when this returns. What then goes wrong is in the removal's row. ST_DENIED: it failed

@@ -7,7 +7,7 @@
  *     a link by itself. What is there already is left alone.
  *  2. Nothing newer is overwritten: a tag that somebody set again meanwhile is skipped and told,
  *     unless `force`; `as` gives it another name (with one tag only). Protection holds here as for
- * a push.
+ *     a push.
  *  3. Steps, crash and resuming as in apply.h.
  *  4. Undoing what is undone already gives the receipt of the undo that did it.
  */

@@ -5,14 +5,14 @@
  *
  *  1. A name is never given to somebody else: a removed account keeps its row, disabled and
  *     without a name that can log in, so receipts go on meaning the same person.
- *  2. No secret is stored: of a password the crypt(5) hash, of a token SHA-256 (its 160 random bits
+ *  2. No secret is stored: of a password the crypt(5) hash, of a token SHA-256 (its 200 random bits
  *     need no slow hash).
  *  3. `generation` changes whenever refresh tokens and remembered passwords must stop working:
  *     another password, disabled, enabled, removed.
  *
  * Names: 1 to 64 bytes of [a-z0-9._@+-], the first a letter or digit; `anonymous` is nobody's, and
  * what starts with `deploy-token-` is no account's.
- * Times are the registry's own.
+ * Times are the registry's own, in milliseconds. Strings that come out live in the arena given.
  */
 #ifndef EBB_ACCOUNTS_H
 #define EBB_ACCOUNTS_H
@@ -42,6 +42,7 @@ struct account {
     str note;        /* or unset */
 };
 
+/* ST_INVALID with a sentence. */
 MUST_CHECK enum st account_name_check(str name, struct err *err);
 
 #define ACCOUNT_NOTE_MAX 1000
@@ -97,6 +98,7 @@ struct access_token {
 MUST_CHECK enum st tokens_add(struct db_tx *tx, const struct access_token *in,
                               const uint8_t hash[static TOKEN_HASH_BYTES], int64_t *id,
                               struct err *err);
+/* ST_NOT_FOUND. Whether it is over is not looked at. */
 MUST_CHECK enum st tokens_find(struct db_tx *tx, const uint8_t hash[static TOKEN_HASH_BYTES],
                                struct arena *a, struct access_token *out, struct err *err);
 MUST_CHECK enum st tokens_find_id(struct db_tx *tx, int64_t id, struct arena *a,
@@ -113,24 +115,5 @@ MUST_CHECK enum st tokens_note_use(struct db_tx *tx, int64_t id, int64_t now, st
 /* Removes those that expired more than `keep_ms` ago, up to `limit`. */
 MUST_CHECK enum st tokens_expire(struct db_tx *tx, int64_t now, int64_t keep_ms, size_t limit,
                                  struct err *err);
-
-/* ---- signing keys -----------------------------------------------------------------------------
- */
-
-/* A key of the token service, as a JSON Web Key with its private part. The newest signs; the others
- * verify until they are dropped, so that rotating breaks no client. */
-struct signing_key {
-    str kid;
-    str jwk;
-    int64_t created_at;
-};
-#define SIGNING_KEYS_MAX 100 /* listed; the newest */
-MUST_CHECK enum st signing_keys_add(struct db_tx *tx, const struct signing_key *in,
-                                    struct err *err);
-/* Newest first. */
-MUST_CHECK enum st signing_keys_list(struct db_tx *tx, struct arena *a, struct signing_key **out,
-                                     size_t *count, struct err *err);
-/* All that were made before `before`, but never the newest. */
-MUST_CHECK enum st signing_keys_drop(struct db_tx *tx, int64_t before, struct err *err);
 
 #endif

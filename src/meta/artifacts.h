@@ -6,7 +6,7 @@
  * given.
  *
  *  1. What a lock hides from lists (locks.h) is passed over in pages. A manifest's own tags are
- * told all the same: without them it would look like one that nothing needs.
+ *     told all the same: without them it would look like one that nothing needs.
  *  2. A page may be shorter than asked for, with `more`, but has a row when there is one.
  *  3. A place stays good when what it names is deleted, unless it is a bare name in an order of
  *     time.
@@ -101,8 +101,7 @@ MUST_CHECK enum st artifacts_manifest(struct registry *r, str repo, const struct
 MUST_CHECK enum st artifacts_locked(struct registry *r, str repo, str tag, const struct digest *d,
                                     bool *out, struct err *err);
 
-/* ---- the trash -------------------------------------------------------------------------------
- */
+/* ---- the trash ------------------------------------------------------------------------------- */
 
 struct artifact_deleted {
     str name; /* of the repository or tag; unset of a manifest */
@@ -135,8 +134,7 @@ MUST_CHECK enum st artifacts_deleted_tags(struct registry *r, str repo,
 
 /* How a deletion of `digest` can be taken back: a receipt, and one of the tags that named it and
  * went by that receipt; unset when none did. `tag` set: that one if it did. The newest;
- * ST_NOT_FOUND.
- */
+ * ST_NOT_FOUND. */
 MUST_CHECK enum st artifacts_find_deleted(struct registry *r, str repo, const struct digest *digest,
                                           str tag, int64_t now, struct arena *a,
                                           int64_t *receipt_id, str *by_tag, struct err *err);

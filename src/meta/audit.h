@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * audit - every row, a page at a time, with what its neighbours say of it: the statements of
- * `ebb check`. Functions run inside the caller's transaction and change nothing but where they say.
+ * `ebb check`. (The audit log is trail.h.) Functions run inside the caller's transaction and change
+ * nothing but where they say.
  *
  *  1. A page is the rows behind a cursor in the order of the primary key, so a table of any size
  *     costs one page of time in one transaction; the cursor is moved to the last row passed.

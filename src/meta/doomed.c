@@ -77,17 +77,6 @@ enum st doomed_fail(struct db_tx *tx, str name, str error, int64_t next_at, stru
                   DB_ARGS(DB_TEXT(error), DB_INT(next_at), DB_TEXT(name)), NULL, err);
 }
 
-enum st doomed_failed(struct db_tx *tx, size_t limit, struct arena *a, struct doomed_name **out,
-                      size_t *count, struct err *err)
-{
-    AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st st = db_select(tx, &rows,
-                           "SELECT " COLUMNS " FROM doomed WHERE failures > 0"
-                           " ORDER BY failures DESC, name LIMIT $1",
-                           DB_ARGS(DB_INT(limit)), err);
-    return st == ST_OK ? read_names(&rows, limit, a, out, count, err) : st;
-}
-
 enum st doomed_reset(struct db_tx *tx, int64_t now, int64_t *count, struct err *err)
 {
     return db_run(tx, "UPDATE doomed SET next_at = $1 WHERE failures > 0 AND next_at > $1",

@@ -37,9 +37,6 @@ MUST_CHECK enum st doomed_drop(struct db_tx *tx, str name, struct err *err);
 /* Removing failed; looked at again at next_at. */
 MUST_CHECK enum st doomed_fail(struct db_tx *tx, str name, str error, int64_t next_at,
                                struct err *err);
-/* Those that failed, the most often first. */
-MUST_CHECK enum st doomed_failed(struct db_tx *tx, size_t limit, struct arena *a,
-                                 struct doomed_name **out, size_t *count, struct err *err);
 /* All that failed are due now. */
 MUST_CHECK enum st doomed_reset(struct db_tx *tx, int64_t now, int64_t *count, struct err *err);
 MUST_CHECK enum st doomed_sum(struct db_tx *tx, uint64_t *count, uint64_t *bytes, struct err *err);

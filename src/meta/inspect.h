@@ -126,8 +126,7 @@ MUST_CHECK enum st inspect_image(struct registry *r, str repo, str tag, const st
                                  int64_t now, struct arena *a, struct inspect_image *out,
                                  struct err *err);
 
-/* ---- what keeps something ---------------------------------------------------------------------
- */
+/* ---- what keeps something -------------------------------------------------------------------- */
 
 enum inspect_keeper_kind {
     KEEPER_TAG,
@@ -171,8 +170,7 @@ MUST_CHECK enum st inspect_why(struct registry *r, str repo, str tag, const stru
                                int64_t now, struct arena *a, struct inspect_why *out,
                                struct err *err);
 
-/* ---- where space can be had -------------------------------------------------------------------
- */
+/* ---- where space can be had ------------------------------------------------------------------ */
 
 /* A large blob that few live manifests use, in any repository. */
 struct inspect_layer {

@@ -508,15 +508,6 @@ enum st links_move_manifest(struct db_tx *tx, const struct links_move *m, const 
 
 /* ---- the trash ------------------------------------------------------------------------------ */
 
-enum st links_in_live_use(struct db_tx *tx, const struct link_ref *ref, bool *out, struct err *err)
-{
-    struct link l = { 0 };
-    enum st st = find_link(tx, ref, &l, err);
-    if (st == ST_OK)
-        *out = l.kept + l.loose > 0;
-    return st;
-}
-
 enum st links_trash(struct db_tx *tx, const struct link_ref *ref, int64_t receipt_id,
                     int64_t due_at, const struct keeping *k, int64_t now, uint64_t *freed,
                     struct err *err)

@@ -13,7 +13,7 @@
  *    due_at is NULL exactly while kept > 0.
  *  - lease_until never goes back, but for a deletion that skips the grace (keeping.cut).
  *  - A HEAD of a used blob writes nothing, so letting the last kept manifest go grants a fresh
- * lease: every HEAD answered before is then covered.
+ *    lease: every HEAD answered before is then covered.
  *  - A link in the trash (receipt_id) is invisible until it is put again or restored.
  *  - shared: another repository has a link to the same blob.
  */
@@ -69,9 +69,6 @@ struct links_batch {
 MUST_CHECK enum st links_batch_write(struct db_tx *tx, struct links_batch *b, struct err *err);
 void links_batch_release(struct links_batch *b);
 
-/* A manifest row of this repository that is not in the trash uses it. */
-MUST_CHECK enum st links_in_live_use(struct db_tx *tx, const struct link_ref *link, bool *out,
-                                     struct err *err);
 /* Moves the link to the trash; nothing live may use it. *freed as above. */
 MUST_CHECK enum st links_trash(struct db_tx *tx, const struct link_ref *link, int64_t receipt_id,
                                int64_t due_at, const struct keeping *k, int64_t now,

@@ -14,11 +14,11 @@
  *
  * An index is above its children, a subject above its referrers. Of a manifest we ask:
  *
- *   kept    a tag names it, a hold is on its digest, or a kept manifest is above it: so it is
- *           reachable from a tag or a hold. Exactly then due_at is NULL. Letting a manifest go
- * therefore lets go what hangs below it. named   any row is above it, in the trash too: it must
- * stay on the disk, for undo. Of one in the trash: a row in the trash is above it. What lives can
- * do without it.
+ *   kept    a tag names it, a hold or a lock keeps it (locks.h, 4), or a kept manifest is above it.
+ *           Exactly then due_at is NULL. Letting a manifest go therefore lets go what hangs below
+ *           it.
+ *   named   any row is above it, in the trash too: it must stay on the disk, for undo. Of one in
+ *           the trash: a row in the trash is above it. What lives can do without it.
  *
  * A link between two manifests is their digests. A digest cannot contain itself, but an index could
  * have its own child as its subject: such knots, which would keep themselves, are refused. Pushing

@@ -2,7 +2,8 @@
  *
  * members - rows of member and visibility: who has which role below which path, and what everybody
  * may pull. Functions run inside the caller's transaction; whoever writes must tell auth/
- * (auth_write()).
+ * (auth_write()). Times are the registry's own, in milliseconds. Strings that come out live in the
+ * arena given.
  */
 #ifndef EBB_MEMBERS_H
 #define EBB_MEMBERS_H

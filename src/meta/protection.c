@@ -4,7 +4,7 @@
  *
  *  1. The setting 'rules.version' is a random text that every change of rules and locks sets anew,
  *     in its own transaction. Equal versions therefore mean equal rules, also when a transaction
- * that saw its own changes is rolled back: what it left in the cache is never asked for again.
+ *     that saw its own changes is rolled back: what it left in the cache is never asked for again.
  *  2. A set of compiled rules never changes; it goes with its last reference.
  *  3. The cache is right whatever it holds: each transaction compares with the version it sees. A
  *     reader with an older snapshot costs another compilation, no more.

@@ -8,9 +8,11 @@
  *   protected   a tag that matches is not deleted; a push may move it
  *   read-only   a repository that matches takes no push, mount, tag, delete or undo
  *   levels      what matches is pushed, or deleted, from a role on (policy/access.h). Where the
- * actor is not known (blob uploads and mounts) it is not asked; the manifest that makes blobs an
- * image comes with its actor hold        a digest: its manifest is not deleted, nor a tag that
- * names it, nor is it reclaimed; its blob is not deleted, nor reclaimed
+ *               actor is not known (blob uploads and mounts) it is not asked; the manifest that
+ *               makes blobs an image comes with its actor
+ *   lock        Azure's attributes of a repository, a tag or a manifest (locks.h)
+ *   hold        a digest: its manifest is not deleted, nor a tag that names it, nor is it
+ *               reclaimed; its blob is not deleted, nor reclaimed
  *
  * A pattern that cannot be decided protects (invariant 10).
  */

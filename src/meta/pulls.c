@@ -3,10 +3,10 @@
  * Notes lie in shards, each with its lock, so that event loops seldom meet. A shard is a set-
  * associative table: an id has WAYS places, found by its hash, and nothing ever moves.
  *
- *   empty ──note──▶ new ──flush──▶ written ──note──▶ pulled again ──flush, PULLS_REWRITE_MS
- * later──┐ ▲              │                ▲ │ │ └──────────────┼────────────────┼─┘ its place is
- * wanted                                      │ forgotten: never
- * └────────────────────────────────────────────────────────────┘
+ *   empty ──note──▶ new ──flush──▶ written ──note──▶ pulled again
+ *     ▲                              │  ▲                  │
+ *     └── its place is wanted ───────┘  └──────────────────┘
+ *                                         flush, PULLS_REWRITE_MS later
  *
  * A place is taken from what was written, the oldest first; a new note is never given up for
  * another: when all places hold new notes, the one that comes is forgotten. A crash loses what is

@@ -8,8 +8,9 @@
  *
  * A crash leaves a row ongoing, which is taken again when it is due.
  */
+#include "meta/removals.h"
+
 #include "base/clock.h"
-#include "meta/namespaces.h"
 
 #define REMOVAL_ERROR_MAX 512 /* bytes of the reason kept */
 

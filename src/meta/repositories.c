@@ -76,20 +76,6 @@ enum st repositories_need(struct db_tx *tx, str name, int64_t now, int64_t *id, 
     return ST_OK;
 }
 
-enum st repositories_name(struct db_tx *tx, int64_t id, struct arena *a, str *name, struct err *err)
-{
-    AUTO(db_rows_close) struct db_rows rows = { 0 };
-    enum st st =
-        db_one(tx, &rows, "SELECT name FROM repository WHERE id = $1", DB_ARGS(DB_INT(id)), err);
-    if (st != ST_OK)
-        return st;
-    str copy = arena_dup(a, db_text(&rows, 0));
-    if (copy.ptr == NULL)
-        return err_no_memory(err);
-    *name = copy;
-    return ST_OK;
-}
-
 enum st repositories_drop_if_empty(struct db_tx *tx, int64_t id, struct err *err)
 {
     char text[24];

@@ -20,8 +20,6 @@ MUST_CHECK enum st repositories_find(struct db_tx *tx, str name, int64_t *id, st
 /* Finds it, or makes it. */
 MUST_CHECK enum st repositories_need(struct db_tx *tx, str name, int64_t now, int64_t *id,
                                      struct err *err);
-MUST_CHECK enum st repositories_name(struct db_tx *tx, int64_t id, struct arena *a, str *name,
-                                     struct err *err);
 /* Removes the row if no manifest and no blob is in it, in the trash or live. */
 MUST_CHECK enum st repositories_drop_if_empty(struct db_tx *tx, int64_t id, struct err *err);
 /* Those with a live manifest, after `last` (unset: from the start), up to `limit`. */

@@ -2,13 +2,14 @@
  *
  * schema - the tables, as steps that are applied in order and never changed once released.
  *
- * Times are milliseconds since 1970 (UTC). Digests are digest_key() bytes. Two columns recur:
+ * Times are milliseconds of the registry's own time (registry_time.h). Digests are digest_key()
+ * bytes. Two columns recur:
  *
  *   due_at      NULL: something keeps this row. Otherwise the reclaimer looks at it at that time
- * and removes it if nothing keeps it by then. Each due_at has a partial index, and these indexes
- * are the reclaim queue: a change that can make something unreferenced sets due_at in its own
- * transaction, so nothing is ever found by scanning. receipt_id  NULL: live. Otherwise in the trash
- * by that receipt: invisible, restorable.
+ *               and removes it if nothing keeps it by then. Each due_at has a partial index, and
+ *               these indexes are the reclaim queue: a change that can make something unreferenced
+ *               sets due_at in its own transaction, so nothing is ever found by scanning.
+ *   receipt_id  NULL: live. Otherwise in the trash by that receipt: invisible, restorable.
  */
 #include "meta/schema.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "meta/accounts.h"
+#include "meta/signing_keys.h"
 
 enum st signing_keys_add(struct db_tx *tx, const struct signing_key *in, struct err *err)
 {

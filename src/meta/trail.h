@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * trail - rows of trail: the audit log. Every change of rights, every refusal, log-ins that failed.
- * (What was deleted is in the receipts.) Functions run inside the caller's transaction.
+ * (What was deleted is in the receipts.) Functions run inside the caller's transaction. Times are
+ * the registry's own, in milliseconds. Strings that come out live in the arena given.
  */
 #ifndef EBB_TRAIL_H
 #define EBB_TRAIL_H

@@ -8,18 +8,18 @@
  *     block: no commit, no store, no lock held for long) or on a worker. Routes say which; handlers
  *     do not know.
  *  2. A request has exactly one answer. Handlers fill it with http_answer...() and return; it is
- * sent after that. A handler that answers nothing has a bug: 500.
+ *     sent after that. A handler that answers nothing has a bug: 500.
  *  3. Framing is refused unless it is unambiguous: lines end in CRLF, no folded headers, no blank
  *     before a colon, no control bytes, at most one Content-Length of digits only, never together
  *     with Transfer-Encoding, which may only be "chunked"; exactly one Host in HTTP/1.1. After such
- * a refusal (400) the connection is closed. The decoder of chunks is as strict.
+ *     a refusal (400) the connection is closed. The decoder of chunks is as strict.
  *  4. Everything has a limit (struct http_options) and every wait a deadline: headers, body,
- * answer, idle connection.
+ *     answer, idle connection.
  *  5. An answer given before the whole body was read is not lost: what is left of the body is read
  *     and dropped when it is small, otherwise the answer goes out with "Connection: close", the
  *     sending half is shut, and input is dropped for a while before the socket closes.
  *  6. Memory of an idle connection is its struct and nothing else; buffers exist only while a
- * request is under way.
+ *     request is under way.
  *  7. Pipelined requests are answered in order, one at a time.
  *
  * Threads: a request is owned by one thread at a time; the server hands it over.
@@ -181,8 +181,6 @@ void http_answer_bytes(struct http_request *rq, str bytes);
 void http_answer_file(struct http_request *rq, int fd, uint64_t offset, uint64_t length);
 /* For HEAD: the Content-Length of the body that GET would have. */
 void http_answer_length(struct http_request *rq, uint64_t length);
-/* The connection closes after this answer. */
-void http_answer_close(struct http_request *rq);
 /* Called once when the request is over, whatever its end; several run last first. */
 void http_on_end(struct http_request *rq, void (*fn)(void *arg), void *arg);
 

@@ -127,11 +127,6 @@ void http_answer_length(struct http_request *rq, uint64_t length)
     a->length = length;
 }
 
-void http_answer_close(struct http_request *rq)
-{
-    http_exchange_of(rq)->answer.close = true;
-}
-
 void http_on_end(struct http_request *rq, void (*fn)(void *arg), void *arg)
 {
     struct http_exchange *x = http_exchange_of(rq);

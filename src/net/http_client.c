@@ -188,13 +188,6 @@ static void give_handle(struct http_session *s, CURL *curl)
         lib.easy_cleanup(curl);
 }
 
-void http_session_release(struct http_session *s)
-{
-    if (s->curl != NULL)
-        lib.easy_cleanup(s->curl);
-    s->curl = NULL;
-}
-
 enum st http_client_ask(const struct http_ask *ask, struct http_reply *out, struct err *err)
 {
     struct http_reply r = { .body = { .max_bytes = ask->answer_max_bytes == 0

@@ -14,11 +14,11 @@
 
 #include "base/buf.h"
 
-/* Keeps connections from one question to the next. {0} is ready; one thread at a time. */
+/* Keeps connections from one question to the next. {0} is ready; one thread at a time. It lasts as
+ * long as the process. */
 struct http_session {
     void *curl;
 };
-void http_session_release(struct http_session *s);
 
 struct http_ask {
     const char *method; /* "GET" */

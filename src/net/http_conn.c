@@ -19,7 +19,7 @@
  *  1. No input is read in WORK and SEND: a client that pipelines waits.
  *  2. A request that began (x->begun) ends exactly once, in request_end().
  *  3. While a worker has the request (x->job_out) the connection may lose its socket (fd < 0) but
- * is freed only after the worker gave it back; a sink whose begin() ran hears end(false) first.
+ *     is freed only after the worker gave it back; a sink whose begin() ran hears end(false) first.
  *  4. After a refusal nothing that follows on the connection is parsed.
  *
  * A crash loses what is under way here and nothing else: no state of this file is stored.
@@ -235,7 +235,7 @@ void http_conn_continue(struct http_conn *c)
 static bool can_keep(struct http_conn *c)
 {
     struct http_exchange *x = c->x;
-    if (x->refused || x->answer.close || x->head.close || atomic_load(&c->loop->server->stopping) ||
+    if (x->refused || x->head.close || atomic_load(&c->loop->server->stopping) ||
         x->cut != HTTP_CUT_NONE || (x->head.minor == 0 && !x->head.keep_alive))
         return false;
     if (x->body_done)

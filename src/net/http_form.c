@@ -72,16 +72,6 @@ bool http_form_first(const struct http_form *f, const char *name, str *value)
     return false;
 }
 
-bool http_form_last(const struct http_form *f, const char *name, str *value)
-{
-    for (size_t i = f->count; i > 0; i--)
-        if (str_eq(f->fields[i - 1].name, str_of(name))) {
-            *value = f->fields[i - 1].value;
-            return true;
-        }
-    return false;
-}
-
 size_t http_form_count(const struct http_form *f, const char *name)
 {
     size_t n = 0;

@@ -28,12 +28,12 @@ struct http_form {
     size_t count;
 };
 
-/* Copies into `a`. ST_INVALID with a sentence that repeats nothing of the text; ST_TOO_LARGE. */
+/* Copies into `a`. ST_INVALID with a sentence that repeats nothing of the text; ST_TOO_LARGE over a
+ * limit above. */
 MUST_CHECK enum st http_form_parse(str text, struct arena *a, struct http_form *out,
                                    struct err *err);
-/* The first or last field of that name; false when there is none. */
+/* The first field of that name; false when there is none, *value is left alone then. */
 bool http_form_first(const struct http_form *f, const char *name, str *value);
-bool http_form_last(const struct http_form *f, const char *name, str *value);
 size_t http_form_count(const struct http_form *f, const char *name);
 /* Whether a Content-Type is that of a form; parameters are allowed. */
 bool http_form_is_type(str content_type);

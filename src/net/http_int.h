@@ -68,7 +68,6 @@ struct http_end {
 /* What a handler answers, and how far it is sent. */
 struct http_answer {
     bool failed; /* no memory, or a header that must not be: 500 goes out instead */
-    bool close;
     bool length_set;
     uint64_t length; /* from http_answer_length() */
     char *fields;    /* "Name: value\r\n"...; fields_inline or the arena */

@@ -4,7 +4,7 @@
  *
  *  1. Both parsers are fed bytes as they come and give the same result however these are cut.
  *  2. A line ends in CRLF and nothing else. What two parsers could read differently is refused,
- * with a code, a token and a sentence (struct http_refusal).
+ *     with a code, a token and a sentence (struct http_refusal).
  *  3. Neither allocates, and neither reads behind what it was given.
  */
 #ifndef EBB_HTTP_PARSE_H

@@ -9,7 +9,7 @@
  *     glob      `*` any run without "/", `**` any run, `?` one byte other than "/"; all else stands
  *               for itself. `**` behind "group/" means what is below group, not group.
  *     re:...    Perl's syntax by bytes, as far as RE2 has it, too: no backreferences, no
- * lookaround, no recursion, no verbs.
+ *               lookaround, no recursion, no verbs.
  *
  *  1. Matching always ends: a glob takes O(name * pattern) steps; a regular expression has limits
  *     on steps, depth and memory. Where one is hit the answer is PATTERN_UNCLEAR, and callers keep

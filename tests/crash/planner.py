@@ -170,7 +170,9 @@ class Planner(Writer):
         for item in items:
             if item["skipped"]:
                 taken = item["kind"] == "tag" and new.tags.get(item["tag"], item["digest"]) != item["digest"]
-                if undoes.clean and not taken:
+                # What went with a tag that stays away now may have been deleted by itself since.
+                again = item.get("role") == "with" and item["digest"] in repo.state.dead
+                if undoes.clean and not taken and not again:
                     self.problems.append(f"{repo.name}: undo of {undoes.receipt} left {item['tag'] or item['digest']}: {item['skipped']}")
                 continue
             if item["kind"] == "tag":

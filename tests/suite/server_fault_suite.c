@@ -4,7 +4,7 @@
  * of requests is run for n = 1, 2, ... Then:
  *
  *  1. Every answer is the expected one or an error as the protocol says it: 4xx or 5xx with the
- * JSON body. Without memory a connection may end instead.
+ *     JSON body. Without memory a connection may end instead.
  *  2. A failure of ours never looks like an absence: what was acknowledged is not answered by 404.
  *  3. With no more failures the whole script works, and what was acknowledged before is there.
  *  4. In the end the rows are sound, and when everything is let go nothing is left in the store.
@@ -177,6 +177,19 @@ static const char *header(const char *name, char *out, size_t size)
     return out;
 }
 
+/* An error in the words of the path's family. GitLab's has a message for what the server refuses
+ * and an error for what net/ refuses; before it is known whose path it is, the words are the OCI
+ * API's.
+ */
+static bool is_worded(const char *target, int code, str body)
+{
+    bool oci = str_starts(body, STR("{\"errors\":[{\"code\":\""));
+    if (!str_starts(str_of(target), STR("/api/v4/")))
+        return oci;
+    return str_starts(body, STR("{\"message\":\"")) || str_starts(body, STR("{\"error\":\"")) ||
+           (code == 503 && oci);
+}
+
 /* One step: true when the answer was `want`. `there`: what is asked for was acknowledged. */
 static bool step(struct run *r, bool there, int want, const char *method, const char *target,
                  const char *headers, const char *body)
@@ -185,12 +198,8 @@ static bool step(struct run *r, bool there, int want, const char *method, const 
     if (code == want)
         return true;
     bool head = strcmp(method, "HEAD") == 0;
-    str start = str_starts(str_of(target), STR("/api/v4/")) ? STR("{\"message\":\"")
-                                                            : STR("{\"errors\":[{\"code\":\"");
-    /* Before it is known whose path it is, the answer is in the OCI API's words. */
-    bool unrouted = code == 503 && str_starts(str_of(rig.reply.body), STR("{\"errors\":["));
-    bool clean = code >= 400 && code < 600 &&
-                 (head || unrouted || str_starts(str_of(rig.reply.body), start));
+    bool clean =
+        code >= 400 && code < 600 && (head || is_worded(target, code, str_of(rig.reply.body)));
     bool ended = code == 0 && r->failing && r->kind == FAULT_ALLOC;
     bool lied = there && code == 404;
     if (r->failing && (clean || ended) && !lied)

@@ -195,7 +195,7 @@ static void forms_keep_order_and_repetition(void **state)
     assert_int_equal(f.count, 5);
     assert_int_equal(http_form_count(&f, "a"), 3);
     assert_true(http_form_first(&f, "a", &value) && str_eq(value, STR("1")));
-    assert_true(http_form_last(&f, "a", &value) && str_eq(value, STR("&= ")));
+    assert_true(str_eq(f.fields[4].name, STR("a")) && str_eq(f.fields[4].value, STR("&= ")));
     assert_true(http_form_first(&f, "b", &value) && str_eq(value, STR("")));
     assert_false(http_form_first(&f, "c", &value));
     assert_true(http_form_is_type(STR("Application/X-WWW-form-urlencoded ; charset=utf-8")));

@@ -143,6 +143,33 @@ static void another_password_ends_the_old_one(void **state)
     IS(ST_DENIED, auth_redeem(f->a, refresh, JWT_REFRESH, f->now, &f->arena, &id, &f->err));
 }
 
+/* An address that was let in by what is remembered is one that the account logged in from. */
+static void another_address_is_trusted_as_well(void **state)
+{
+    struct fixture *f = *state;
+    struct identity id = { 0 };
+    add_account(f, "ann", PASSWORD);
+    struct credentials ann = basic("ann", PASSWORD);
+    OK(identify(f, ann, &id));
+    identity_release(&id);
+    ann.peer = STR("198.51.100.200");
+    OK(identify_fast(f, ann, &id));
+    identity_release(&id);
+    for (size_t i = 0; i < 10; i++) {
+        char peer[16];
+        struct credentials guess = basic("ann", "not the password");
+        (void)snprintf(peer, sizeof(peer), "198.51.100.%zu", i);
+        guess.peer = str_of(peer);
+        assert_int_not_equal(ST_OK, identify(f, guess, &id));
+    }
+    ann.peer = STR("198.51.100.201");
+    IS(ST_BUSY, identify(f, ann, &id));
+    assert_true(f->refusal.slowed);
+    ann.peer = STR("198.51.100.200");
+    OK(identify(f, ann, &id));
+    identity_release(&id);
+}
+
 static void passwords_have_limits(void **state)
 {
     struct fixture *f = *state;
@@ -488,6 +515,7 @@ int main(void)
         AUTH_TEST(a_disabled_account_is_out_at_once),
         AUTH_TEST(a_removed_role_is_gone_at_once),
         AUTH_TEST(what_other_nodes_change_is_seen),
+        AUTH_TEST(another_address_is_trusted_as_well),
         AUTH_TEST(nobody_may_pull_what_is_public),
         AUTH_TEST(last_uses_are_written),
         AUTH_TEST(failures_are_in_the_audit_log),

@@ -410,6 +410,16 @@ static void each_use_has_its_own(void **state)
                      rights(f, basic("00000000-0000-0000-0000-000000000000", refresh), "x"));
     REFUSED(basic("00000000-0000-0000-0000-000000000000", arm));
     REFUSED(basic("admin", refresh));
+    /* Neither makes what would be good for the next one. */
+    struct jwt_issued issued = { 0 };
+    const struct jwt_order order = { .use = JWT_ARM, .who = &id };
+    OK(identify(f, admin(), &id));
+    assert_false(id.by_jwt);
+    identity_release(&id);
+    OK(identify(f, basic("00000000-0000-0000-0000-000000000000", refresh), &id));
+    assert_true(id.by_jwt && !id.has_claims);
+    IS(ST_DENIED, auth_issue(f->a, &order, &f->arena, &issued, &f->err));
+    identity_release(&id);
 }
 
 static void further_claims_are_written(void **state)
@@ -457,6 +467,32 @@ static void too_many_claims_do_not_fit(void **state)
         .use = JWT_ACCESS, .who = &id, .claims = claims, .claim_count = CLAIMS_MAX
     };
     IS(ST_TOO_LARGE, auth_issue(f->a, &order, &f->arena, &issued, &f->err));
+    identity_release(&id);
+}
+
+/* Everybody may ask for one with many names, and there is room for thousands. */
+static void large_ones_are_not_remembered(void **state)
+{
+    struct fixture *f = *state;
+    struct identity id = { 0 };
+    struct jwt_issued issued = { 0 };
+    struct claim claims[20];
+    char name[200];
+    memset(name, 'x', sizeof(name));
+    for (size_t i = 0; i < ARRAY_LEN(claims); i++)
+        claims[i] = (struct claim){ CLAIM_REPOSITORY, { name, sizeof(name) - i }, ACTION_PULL };
+    OK(identify(f, admin(), &id));
+    struct jwt_order order = { .use = JWT_ACCESS, .who = &id, .claims = claims };
+    for (order.claim_count = 1; order.claim_count <= ARRAY_LEN(claims); order.claim_count += 19) {
+        struct identity other = { 0 };
+        OK(auth_issue(f->a, &order, &f->arena, &issued, &f->err));
+        OK(identify(f, bearer(issued.text), &other));
+        identity_release(&other);
+        bool large = order.claim_count > 1;
+        IS(large ? ST_BUSY : ST_OK, identify_fast(f, bearer(issued.text), &other));
+        if (!large)
+            identity_release(&other);
+    }
     identity_release(&id);
 }
 
@@ -532,7 +568,7 @@ int main(void)
         AUTH_TEST(claims_narrow_and_never_widen), AUTH_TEST(everything_is_judged_live),
         AUTH_TEST(each_use_has_its_own),          AUTH_TEST(further_claims_are_written),
         AUTH_TEST(too_many_claims_do_not_fit),    AUTH_TEST(rotation_breaks_no_token),
-        AUTH_TEST(keys_are_rotated_and_dropped),
+        AUTH_TEST(keys_are_rotated_and_dropped),  AUTH_TEST(large_ones_are_not_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ static int64_t wrong(struct fixture *f, const char *peer, const char *account)
 
 static int64_t wait_of(struct fixture *f, const char *peer, const char *account)
 {
-    return throttle_wait_ms(f->t, str_of(peer), str_of(account), f->now);
+    return throttle_wait_ms(f->t, str_of(peer), str_of(account), f->now, &(bool){ false });
 }
 
 static void pass(struct fixture *f, const char *peer, const char *account)

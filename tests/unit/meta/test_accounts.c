@@ -5,6 +5,7 @@
  */
 #include "meta/accounts.h"
 #include "meta/members.h"
+#include "meta/signing_keys.h"
 #include "meta/trail.h"
 #include "registry_test.h"
 

@@ -3,6 +3,7 @@
  * GitLab's numbers, and repositories that are to be deleted whole.
  */
 #include "meta/namespaces.h"
+#include "meta/removals.h"
 #include "registry_test.h"
 
 static struct arena arena = { .limit_bytes = 4 * MIB };

@@ -13,6 +13,8 @@
 #include "meta/members.h"
 #include "meta/namespaces.h"
 #include "meta/projects.h"
+#include "meta/removals.h"
+#include "meta/signing_keys.h"
 #include "meta/trail.h"
 #include "world_test.h"
 
