@@ -221,6 +221,17 @@ static enum st check_tag(const struct restore *in, struct err *err)
                    STR_FMT(in->tag));
 }
 
+/* A tag that is set, or moved by force, is as good as pushed. az brings a token for deleted_restore
+ * only, so its owner's right is asked, not the token's. */
+static enum st check_push(const struct restore *in, struct err *err)
+{
+    const struct api_call *call = api_call_of(in->rq);
+    unsigned rights = access_rights(&gate_who(in->rq)->access, call->repo);
+    if ((in->tag.ptr == NULL && !in->force) || (rights & RIGHT_PUSH) != 0)
+        return ST_OK;
+    return err_set(err, ST_DENIED, "restoring a tag takes the right to push");
+}
+
 /* The undo, and whether all of it came back. */
 struct undone_call {
     int64_t undo;
@@ -292,6 +303,8 @@ static enum st restore(const struct restore *in, struct err *err)
                                acr_now(in->rq), in->arena, &request.receipt_id, &by_tag, err);
     if (st == ST_OK)
         st = check_tag(in, err);
+    if (st == ST_OK)
+        st = check_push(in, err);
     if (st != ST_OK)
         return st;
     if (in->tag.ptr == NULL || by_tag.ptr == NULL)

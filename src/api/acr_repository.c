@@ -96,7 +96,9 @@ bool acr_set_lock(struct http_request *rq, const struct lock_object *object, con
     struct err err = { 0 };
     if (!read_change(rq, &c.change))
         return false;
-    if (c.change.set != 0 && registry_write(r, set_lock, &c, &err) != ST_OK) {
+    const struct trail_entry entry =
+        gate_trail(rq, "lock set", object->repo, api_call_of(rq)->reference);
+    if (c.change.set != 0 && gate_write(rq, set_lock, &c, &entry, &err) != ST_OK) {
         acr_fail(rq, table, &err);
         return false;
     }

@@ -191,9 +191,9 @@ void ebb_accounts_post(struct http_request *rq)
     if (password.ptr != NULL)
         st = auth_hash_password(password, &rq->arena, &c.account.hash, &err);
     const struct trail_entry entry =
-        ebb_trail(rq, "account added", c.account.name,
-                  arena_printf(&rq->arena, "%s%s", kinds[c.account.kind],
-                               c.account.administrator ? ", administrator" : ""));
+        gate_trail(rq, "account added", c.account.name,
+                   arena_printf(&rq->arena, "%s%s", kinds[c.account.kind],
+                                c.account.administrator ? ", administrator" : ""));
     if (st == ST_OK)
         st = auth_write(api->auth, add, &c, &entry, &err);
     if (st != ST_OK) {
@@ -218,7 +218,7 @@ void ebb_account_delete(struct http_request *rq)
     if (!ebb_has_accounts(rq))
         return;
     c.name = api_call_of(rq)->reference;
-    const struct trail_entry entry = ebb_trail(rq, "account removed", c.name, STR_NONE);
+    const struct trail_entry entry = gate_trail(rq, "account removed", c.name, STR_NONE);
     if (auth_write(api_call_of(rq)->api->auth, removed, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, ebb_account_statuses, &err);
         return;

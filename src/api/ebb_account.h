@@ -9,9 +9,6 @@
 
 /* In mode open: 409, and false. */
 bool ebb_has_accounts(struct http_request *rq);
-/* An entry of the audit log about who asks; strings are borrowed. */
-struct trail_entry ebb_trail(const struct http_request *rq, const char *action, str object,
-                             str detail);
 
 const char *ebb_account_kind(enum account_kind kind);
 void ebb_answer_account(struct http_request *rq, int http, const struct account *a);

@@ -122,7 +122,7 @@ void ebb_account_post(struct http_request *rq)
         !c.change.set_administrator && !c.change.set_disabled && !c.change.set_note;
     const char *action = only_password ? "password changed" : "account changed";
     const struct trail_entry entry =
-        ebb_trail(rq, action, c.name, only_password ? STR_NONE : change_text(rq, &c.change));
+        gate_trail(rq, action, c.name, only_password ? STR_NONE : change_text(rq, &c.change));
     if (st == ST_OK)
         st = auth_write(api->auth, change, &c, &entry, &err);
     if (st != ST_OK) {

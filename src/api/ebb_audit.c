@@ -18,19 +18,6 @@ struct audit_call {
     size_t count;
 };
 
-struct trail_entry ebb_trail(const struct http_request *rq, const char *action, str object,
-                             str detail)
-{
-    return (struct trail_entry){ .at = ebb_now(rq),
-                                 .actor = gate_actor(rq),
-                                 .peer = rq->peer,
-                                 .door = STR("ebb"),
-                                 .action = str_of(action),
-                                 .object = object.ptr == NULL ? STR("") : object,
-                                 .detail = detail,
-                                 .times = 1 };
-}
-
 static enum st list(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct audit_call *c = ctx;
@@ -100,7 +87,7 @@ void ebb_keys_rotate_post(struct http_request *rq)
     struct err err = { 0 };
     if (!ebb_has_accounts(rq) || !ebb_read(rq, &in) || !ebb_read_end(rq, &in))
         return;
-    const struct trail_entry entry = ebb_trail(rq, "key rotated", STR(""), STR_NONE);
+    const struct trail_entry entry = gate_trail(rq, "key rotated", STR(""), STR_NONE);
     enum st st = auth_rotate_key(auth, ebb_now(rq), &err);
     if (st == ST_OK)
         st = auth_write(auth, nothing, NULL, &entry, &err);

@@ -140,14 +140,17 @@ void ebb_holds_post(struct http_request *rq)
     struct err err = { 0 };
     if (!read_hold(rq, &hold) || !may_set(rq, &hold))
         return;
-    if (registry_write(r, add_hold, &c, &err) != ST_OK) {
+    const struct trail_entry entry = gate_trail(
+        rq, "hold added", hold.repo, arena_dup(&rq->arena, digest_text(&hold.digest, digest)));
+    if (gate_write(rq, add_hold, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, digest_statuses, &err);
         return;
     }
     hold.id = c.id;
     log_event(LOG_INFO, "hold added", LOG_STR("id", rq->id), LOG_INT("hold", hold.id),
               LOG_STR("digest", digest_text(&hold.digest, digest)),
-              LOG_STR("repository", hold.repo), LOG_STR("reason", hold.reason));
+              LOG_STR("repository", hold.repo), LOG_STR("reason", hold.reason),
+              LOG_STR("actor", gate_actor(rq)));
     if (!ebb_begin(rq, &o))
         return;
     ebb_add_hold(rq, &o, &hold);
@@ -187,10 +190,15 @@ void ebb_hold_delete(struct http_request *rq)
     struct err err = { 0 };
     if (!ebb_id(rq, "hold-unknown", &c.id) || !may_remove(rq, &c))
         return;
-    if (registry_write(r, remove_hold, &c, &err) != ST_OK) {
+    char digest[DIGEST_TEXT_MAX + 1];
+    const struct trail_entry entry =
+        gate_trail(rq, "hold removed", c.holds[0].repo,
+                   arena_dup(&rq->arena, digest_text(&c.holds[0].digest, digest)));
+    if (gate_write(rq, remove_hold, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);
         return;
     }
-    log_event(LOG_INFO, "hold removed", LOG_STR("id", rq->id), LOG_INT("hold", c.id));
+    log_event(LOG_INFO, "hold removed", LOG_STR("id", rq->id), LOG_INT("hold", c.id),
+              LOG_STR("actor", gate_actor(rq)));
     http_answer(rq, 204);
 }

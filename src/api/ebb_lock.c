@@ -177,7 +177,12 @@ void ebb_locks_post(struct http_request *rq)
     struct err err = { 0 };
     if (!read_lock(rq, &c) || !gate_demand(rq, c.object.repo, RIGHT_RULES))
         return;
-    if (registry_write(api_call_of(rq)->api->registry, set, &c, &err) != ST_OK) {
+    char digest[DIGEST_TEXT_MAX + 1];
+    const struct trail_entry entry = gate_trail(
+        rq, "lock set", c.object.repo,
+        c.object.digest == NULL ? c.object.tag
+                                : arena_dup(&rq->arena, digest_text(c.object.digest, digest)));
+    if (gate_write(rq, set, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, c.statuses, &err);
         return;
     }

@@ -131,7 +131,7 @@ void ebb_members_post(struct http_request *rq)
     struct err err = { 0 };
     if (!ebb_has_accounts(rq) || !read_member(rq, &c.member) || !may_give(rq, &c.member))
         return;
-    const struct trail_entry entry = ebb_trail(
+    const struct trail_entry entry = gate_trail(
         rq, "member set", c.member.prefix,
         arena_printf(&rq->arena, "%.*s: %s", STR_FMT(c.member.account), role_text(c.member.role)));
     if (auth_write(api_call_of(rq)->api->auth, set, &c, &entry, &err) != ST_OK) {
@@ -159,7 +159,7 @@ void ebb_members_delete(struct http_request *rq)
     }
     if (!ebb_demand_prefix(rq, c.prefix, RIGHT_MEMBERS))
         return;
-    const struct trail_entry entry = ebb_trail(rq, "member removed", c.prefix, c.account);
+    const struct trail_entry entry = gate_trail(rq, "member removed", c.prefix, c.account);
     if (auth_write(api_call_of(rq)->api->auth, take, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, removing, &err);
         return;

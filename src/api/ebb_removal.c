@@ -107,7 +107,8 @@ void ebb_removals_reset_post(struct http_request *rq)
     c.arena = ebb_arena(rq, REMOVALS_BYTES_MAX);
     if (c.arena == NULL || !gate_demand(rq, c.repo, RIGHT_DELETE))
         return;
-    if (registry_write(api_call_of(rq)->api->registry, reset, &c, &err) != ST_OK) {
+    const struct trail_entry entry = gate_trail(rq, "removal reset", c.repo, STR_NONE);
+    if (gate_write(rq, reset, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);
         return;
     }

@@ -30,6 +30,7 @@ struct rule_call {
     const struct rule *rule;
     struct rule *rules;
     int64_t id;
+    str path; /* of the rule that goes */
     size_t count;
 };
 
@@ -184,14 +185,18 @@ void ebb_rules_post(struct http_request *rq)
     struct err err = { 0 };
     if (!read_rule(rq, &rule) || !ebb_demand_prefix(rq, head_of(rule.repo), RIGHT_RULES))
         return;
-    if (registry_write(r, add_rule, &c, &err) != ST_OK) {
+    const struct trail_entry entry =
+        gate_trail(rq, "rule added", rule.repo,
+                   arena_printf(&rq->arena, "%s %.*s", kinds[rule.kind], STR_FMT(rule.tag)));
+    if (gate_write(rq, add_rule, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, rule_statuses, &err);
         return;
     }
     rule.id = c.id;
     log_event(LOG_INFO, "rule added", LOG_STR("id", rq->id), LOG_INT("rule", rule.id),
               LOG_STR("kind", str_of(kinds[rule.kind])), LOG_STR("repositories", rule.repo),
-              LOG_STR("tags", rule.tag), LOG_STR("reason", rule.reason));
+              LOG_STR("tags", rule.tag), LOG_STR("reason", rule.reason),
+              LOG_STR("actor", gate_actor(rq)));
     if (!ebb_begin(rq, &o))
         return;
     write_rule(rq, &o, &rule);
@@ -208,8 +213,10 @@ static bool may_remove(struct http_request *rq, struct rule_call *c)
     enum st st = db_read(c->r->db, list_rules, c, &err);
     api_call_of(rq)->absent = arena_printf(&rq->arena, "there is no rule %lld", (long long)c->id);
     for (size_t i = 0; st == ST_OK && i < c->count; i++)
-        if (c->rules[i].id == c->id)
-            return ebb_demand_prefix(rq, head_of(c->rules[i].repo), RIGHT_RULES);
+        if (c->rules[i].id == c->id) {
+            c->path = c->rules[i].repo;
+            return ebb_demand_prefix(rq, head_of(c->path), RIGHT_RULES);
+        }
     if (st == ST_OK)
         (void)err_set(&err, ST_NOT_FOUND, "there is no rule %lld", (long long)c->id);
     ebb_fail(rq, rule_statuses, &err);
@@ -223,10 +230,13 @@ void ebb_rule_delete(struct http_request *rq)
     struct err err = { 0 };
     if (!ebb_id(rq, "rule-unknown", &c.id) || !may_remove(rq, &c))
         return;
-    if (registry_write(r, remove_rule, &c, &err) != ST_OK) {
+    const struct trail_entry entry = gate_trail(
+        rq, "rule removed", c.path, arena_printf(&rq->arena, "rule %lld", (long long)c.id));
+    if (gate_write(rq, remove_rule, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, rule_statuses, &err);
         return;
     }
-    log_event(LOG_INFO, "rule removed", LOG_STR("id", rq->id), LOG_INT("rule", c.id));
+    log_event(LOG_INFO, "rule removed", LOG_STR("id", rq->id), LOG_INT("rule", c.id),
+              LOG_STR("actor", gate_actor(rq)));
     http_answer(rq, 204);
 }

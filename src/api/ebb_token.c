@@ -171,8 +171,8 @@ void ebb_token_delete(struct http_request *rq)
     if (st == ST_OK && !may_handle(rq, &c.token))
         st = err_set(&err, ST_NOT_FOUND, "there is no token %lld", (long long)id);
     const struct trail_entry entry =
-        ebb_trail(rq, "token removed", c.token.account_id == 0 ? c.token.prefix : c.token.account,
-                  st == ST_OK ? ebb_token_text(rq, &c.token) : STR_NONE);
+        gate_trail(rq, "token removed", c.token.account_id == 0 ? c.token.prefix : c.token.account,
+                   st == ST_OK ? ebb_token_text(rq, &c.token) : STR_NONE);
     if (st == ST_OK)
         st = auth_write(api->auth, removed, &c, &entry, &err);
     if (st != ST_OK) {

@@ -158,7 +158,7 @@ void ebb_tokens_post(struct http_request *rq)
     if (c.arena == NULL)
         return;
     auth_make_token(secret, c.hash);
-    const struct trail_entry entry = ebb_trail(
+    const struct trail_entry entry = gate_trail(
         rq, "token added", deploy ? c.token.prefix : c.account, ebb_token_text(rq, &c.token));
     if (auth_write(api_call_of(rq)->api->auth, add, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, making, &err);

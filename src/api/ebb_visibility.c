@@ -104,8 +104,8 @@ void ebb_visibility_post(struct http_request *rq)
         !ebb_demand_prefix(rq, c.setting.prefix, RIGHT_RULES))
         return;
     const struct trail_entry entry =
-        ebb_trail(rq, "visibility set", c.setting.prefix,
-                  c.setting.is_public ? STR("public") : STR("not public"));
+        gate_trail(rq, "visibility set", c.setting.prefix,
+                   c.setting.is_public ? STR("public") : STR("not public"));
     if (auth_write(api_call_of(rq)->api->auth, set, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);
         return;
@@ -127,7 +127,7 @@ void ebb_visibility_delete(struct http_request *rq)
         !ebb_demand_prefix(rq, c.setting.prefix, RIGHT_RULES))
         return;
     const struct trail_entry entry =
-        ebb_trail(rq, "visibility removed", c.setting.prefix, STR_NONE);
+        gate_trail(rq, "visibility removed", c.setting.prefix, STR_NONE);
     if (auth_write(api_call_of(rq)->api->auth, unset, &c, &entry, &err) != ST_OK) {
         ebb_fail(rq, statuses, &err);
         return;

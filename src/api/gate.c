@@ -80,19 +80,10 @@ static bool decide(struct gate_state *g, const struct identity *who)
 
 /* ---- refusing ------------------------------------------------------------------------------- */
 
-static void note(struct http_request *rq, str action, str object, str detail)
+static void note(struct http_request *rq, const char *action, str object, str detail)
 {
     const struct api_call *call = api_call_of(rq);
-    const struct trail_entry entry = {
-        .at = registry_now(call->api->registry),
-        .actor = call->who.name,
-        .peer = rq->peer,
-        .door = str_of(call->family->door),
-        .action = action,
-        .object = object,
-        .detail = detail,
-        .times = 1,
-    };
+    const struct trail_entry entry = gate_trail(rq, action, object, detail);
     auth_note(call->api->auth, &entry);
 }
 
@@ -102,7 +93,7 @@ static void note_refusal(struct http_request *rq, const struct gate_state *g)
     enum gate_refusal why = g->refused.why;
     if (why == GATE_NO_CREDENTIALS || why == GATE_SLOWED || why == GATE_BAD_CREDENTIALS)
         return;
-    note(rq, STR("refused"), g->need.path.ptr == NULL ? STR("") : g->need.path,
+    note(rq, "refused", g->need.path.ptr == NULL ? STR("") : g->need.path,
          arena_printf(&rq->arena, "%.*s %s", STR_FMT(rq->method_text), g->inner->name));
 }
 
@@ -224,7 +215,7 @@ const struct http_route *gate_pass(struct http_request *rq, const struct gate_fa
     call->gate = g;
     if (read_credentials(rq, &g->credentials, &err) != ST_OK) {
         (void)refuse_as(g, GATE_BAD_CREDENTIALS, arena_dup(&rq->arena, str_of(err.text)));
-        note(rq, STR("log-in failed"), STR(""), STR("credentials that cannot be read"));
+        note(rq, "log-in failed", STR(""), STR("credentials that cannot be read"));
         return refusing_route(rq, g);
     }
     http_on_end(rq, release_identity, call);
@@ -287,6 +278,41 @@ str gate_actor(const struct http_request *rq)
 const struct identity *gate_who(const struct http_request *rq)
 {
     return &api_call_of(rq)->who;
+}
+
+struct trail_entry gate_trail(const struct http_request *rq, const char *action, str object,
+                              str detail)
+{
+    const struct api_call *call = api_call_of(rq);
+    return (struct trail_entry){ .at = registry_now(call->api->registry),
+                                 .actor = gate_actor(rq),
+                                 .peer = rq->peer,
+                                 .door = str_of(call->family->door),
+                                 .action = str_of(action),
+                                 .object = object.ptr == NULL ? STR("") : object,
+                                 .detail = detail,
+                                 .times = 1 };
+}
+
+struct noted_write {
+    db_fn fn;
+    void *ctx;
+    const struct trail_entry *entry; /* NULL: none */
+};
+
+static enum st write_noted(struct db_tx *tx, void *ctx, struct err *err)
+{
+    struct noted_write *w = ctx;
+    enum st st = w->fn(tx, w->ctx, err);
+    return st == ST_OK && w->entry != NULL ? trail_add(tx, w->entry, err) : st;
+}
+
+enum st gate_write(struct http_request *rq, db_fn fn, void *ctx, const struct trail_entry *entry,
+                   struct err *err)
+{
+    struct api *api = api_call_of(rq)->api;
+    struct noted_write w = { fn, ctx, api->accounts ? entry : NULL };
+    return registry_write(api->registry, write_noted, &w, err);
 }
 
 struct deletion_by gate_by(const struct http_request *rq, str reason)

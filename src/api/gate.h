@@ -81,6 +81,13 @@ const struct identity *gate_who(const struct http_request *rq);
 str gate_url(struct http_request *rq);
 /* WWW-Authenticate with a Bearer challenge (gate_need.path, .action), or Basic. */
 void gate_challenge(struct http_request *rq, const struct gate_refused *why);
+/* An entry of the audit log about what this request changes; borrows its texts. */
+struct trail_entry gate_trail(const struct http_request *rq, const char *action, str object,
+                              str detail);
+/* registry_write() of a function that changes what is protected; with accounts its entry of the
+ * audit log is in the same transaction. */
+MUST_CHECK enum st gate_write(struct http_request *rq, db_fn fn, void *ctx,
+                              const struct trail_entry *entry, struct err *err);
 /* Who asks, for deletion/: door, actor, peer. */
 struct deletion_by gate_by(const struct http_request *rq, str reason);
 

@@ -447,14 +447,8 @@ static enum st write_noted(struct db_tx *tx, void *ctx, struct err *err)
 {
     struct rule_call *c = ctx;
     enum st st = c->write(tx, c, err);
-    const struct trail_entry entry = { .at = gitlab_now(c->rq),
-                                       .actor = gate_actor(c->rq),
-                                       .peer = c->rq->peer,
-                                       .door = str_of(gitlab_family.door),
-                                       .action = str_of(c->event),
-                                       .object = c->project.path,
-                                       .detail = c->out.reason, /* the pattern */
-                                       .times = 1 };
+    const struct trail_entry entry =
+        gate_trail(c->rq, c->event, c->project.path, c->out.reason /* the pattern */);
     return st == ST_OK && api_call_of(c->rq)->api->accounts ? trail_add(tx, &entry, err) : st;
 }
 

@@ -115,7 +115,8 @@ void identity_release(struct identity *id); /* {0} is fine */
 
 /* Rights of access.h, narrowed by claims. */
 unsigned identity_rights(const struct identity *id, str path);
-bool identity_is_admin(const struct identity *id); /* RIGHT_ADMIN, not narrowed away */
+/* RIGHT_ADMIN, not narrowed away. Never by a JWT, nor is RIGHT_MEMBERS. */
+bool identity_is_admin(const struct identity *id);
 enum role identity_role(const struct identity *id, str path);
 
 /* ---- the token service ---------------------------------------------------------------------- */

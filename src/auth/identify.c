@@ -294,17 +294,20 @@ enum st auth_identify(struct auth *a, const struct credentials *c, int64_t now, 
 
 /* ---- rights ---------------------------------------------------------------------------------- */
 
+/* A JWT is short-lived and passed on to others: what it could do to accounts and members would
+ * outlive it. */
 static unsigned claimed_rights(const struct identity *id, str path)
 {
+    const unsigned lasting = RIGHT_ADMIN | RIGHT_MEMBERS;
     unsigned actions = 0;
     if (!id->has_claims)
-        return RIGHTS_ALL;
+        return id->by_jwt ? RIGHTS_ALL & ~lasting : RIGHTS_ALL;
     for (size_t i = 0; i < id->claim_count; i++) {
         const struct claim *c = &id->claims[i];
         if (c->type == CLAIM_REPOSITORY && (str_eq(c->name, path) || str_eq(c->name, STR("*"))))
             actions |= c->actions;
     }
-    return action_rights(actions);
+    return action_rights(actions) & ~lasting;
 }
 
 unsigned identity_rights(const struct identity *id, str path)

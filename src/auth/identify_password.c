@@ -84,10 +84,12 @@ static enum st find(struct attempt *t, struct err *err)
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
 
+/* What somebody typed for a name may be a password. Who is slowed is noted without it: their
+ * entries are one a minute then, and cannot fill the log. */
 static void note(const struct attempt *t, const char *action)
 {
-    /* What somebody typed for a name may be a password. */
-    bool is_name = account_name_check(t->credentials->user, NULL) == ST_OK;
+    bool is_name = strcmp(action, "log-in slowed") != 0 &&
+                   account_name_check(t->credentials->user, NULL) == ST_OK;
     engine_note(t->look->auth, t->credentials, action, is_name ? t->credentials->user : STR(""),
                 NULL, t->look->now);
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "deletion/carry.h"
 #include "deletion/deletion_int.h"
+#include "deletion/plan.h"
 
 /* How often the thread looks around although nobody woke it. */
 #define LOOK_MS      (10 * CLOCK_MINUTE_MS)
@@ -129,6 +130,11 @@ static bool is_stopping(struct job *job)
     return job->stopping;
 }
 
+static enum st drop_plans(struct job *job, struct err *err)
+{
+    return plan_expire(job->d, deletion_now(job->d, 0), err);
+}
+
 static enum st drop_old(struct job *job, struct err *err)
 {
     struct deletion *d = job->d;
@@ -183,6 +189,10 @@ static bool carry_all_on(struct job *job)
     }
     if (!is_stopping(job) && drop_old(job, &err) != ST_OK) {
         log_failure("old receipts could not be dropped", &err);
+        good = false;
+    }
+    if (!is_stopping(job) && drop_plans(job, &err) != ST_OK) {
+        log_failure("expired plans could not be removed", &err);
         good = false;
     }
     return good;

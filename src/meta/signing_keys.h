@@ -17,7 +17,7 @@ struct signing_key {
     str jwk;
     int64_t created_at;
 };
-#define SIGNING_KEYS_MAX 100 /* listed; the newest */
+#define SIGNING_KEYS_MAX 1000 /* listed; the newest */
 MUST_CHECK enum st signing_keys_add(struct db_tx *tx, const struct signing_key *in,
                                     struct err *err);
 /* Newest first. */
