@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * job - the thread of the deletion engine: carries open receipts on, a step at a time, and drops
- * receipts that are old enough.
+ * job - the thread of the deletion engine: carries open receipts on, a step at a time, drops
+ * receipts that are old enough, and plans whose time is over.
  *
  *     asleep ──wake, or now and then──▶ steps of each open receipt, the oldest first ──▶ asleep
  *                                             │ a step failed

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <time.h>
+
+#include "deletion/job.h"
 #include "plan_test.h"
 
 #define TAG(r, t)   ((struct selector){ .kind = SELECT_TAG, .repo = STR(r), .tag = STR(t) })
@@ -380,6 +383,29 @@ static void found_listed_dropped_expired(void **state)
     OK(make_plan(w, REPO("app")));
 }
 
+/* The engine's thread removes what expired, whoever made it. */
+static void the_thread_drops_expired_plans(void **state)
+{
+    struct world *w = *state;
+    const struct deletion_options options = { .max_percent = 50,
+                                              .plan_items_max = 100,
+                                              .plan_keep_ms = CLOCK_HOUR_MS,
+                                              .receipts_keep_ms = CLOCK_DAY_MS };
+    struct deletion *d = NULL;
+    struct made m;
+    push_image(w, "app", "image", "v001", &m);
+    OK(make_plan(w, TAG("app", "v001")));
+    OK(deletion_open(&w->r, &options, &d, &w->err));
+    deletion_note_now(d, w->now + CLOCK_HOUR_MS - 1);
+    job_wake(d->job);
+    COUNT(1, "SELECT count(*) FROM plan");
+    deletion_note_now(d, w->now + CLOCK_HOUR_MS);
+    job_wake(d->job);
+    while (world_count(w, "SELECT count(*) FROM plan") > 0)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    deletion_close(d);
+}
+
 static void damaged_rows(void **state)
 {
     struct world *w = *state;
@@ -491,6 +517,7 @@ int main(void)
         PLAN_TEST(warns),
         PLAN_TEST(not_pulled_is_not_unknown),
         PLAN_TEST(found_listed_dropped_expired),
+        PLAN_TEST(the_thread_drops_expired_plans),
         PLAN_TEST(damaged_rows),
         PLAN_TEST(patterns_pass_by_what_one_may_not),
     };
