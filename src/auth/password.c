@@ -39,16 +39,13 @@ enum st password_begin(struct password_engine *p, const uint8_t question[static 
                        struct err *err)
 {
     LOCK_SCOPE(&p->lock);
-    bool asked = find_turn(p, question) != NULL;
-    if ((asked || p->turns == p->turns_max) && p->waiting >= PASSWORD_WAITERS)
-        return err_set(err, ST_BUSY, "too many people are logging in at once");
-    if (asked) {
-        p->waiting++;
+    if (find_turn(p, question) != NULL) {
         while (find_turn(p, question) != NULL)
             lock_wait(&p->lock, &p->ended);
-        p->waiting--;
         return err_set(err, ST_EXISTS, "the same password was checked meanwhile");
     }
+    if (p->turns == p->turns_max && p->waiting >= PASSWORD_WAITERS)
+        return err_set(err, ST_BUSY, "too many people are logging in at once");
     p->waiting++;
     while (p->turns == p->turns_max)
         lock_wait(&p->lock, &p->ended);

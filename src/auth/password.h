@@ -6,7 +6,8 @@
  *     that the library knows is verified.
  *  2. As many hashes run at once as there are cores. Others wait for their turn, up to
  *     PASSWORD_WAITERS of them; the next is turned away, so that guessers cannot take all workers.
- *     Who waits for the very same question gets its answer.
+ *     Who waits for the very same question does not count, however many jobs begin at once: its
+ *     answer will do for all.
  *  3. Checking without a hash (nobody has that name) hashes against a dummy of the same cost.
  *
  * Slow: a tenth of a second. Threads: any; the caller holds no lock.
