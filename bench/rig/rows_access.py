@@ -184,6 +184,14 @@ def az_delete(wire, arm, registry, repo, digest):
             wire.ask(202, "DELETE", f"/v2/{repo}/manifests/{digest}", bearer)
 
 
+def in_log(path, offset):
+    """Seconds that the requests behind `offset` of a log took in the registry."""
+    with open(path, encoding="utf-8", errors="replace") as log:
+        log.seek(offset)
+        lines = [json.loads(line) for line in log if line.startswith("{")]
+    return sum(line["us"] for line in lines if line.get("message") == "request") / 1e6
+
+
 @row("az-script")
 def az_script(b):
     """What the well-known script for untagged images costs here for each digest: all calls of one az."""
@@ -202,13 +210,16 @@ def az_script(b):
     account = json.loads(wire.ask(200, "GET", "/subscriptions?api-version=2022-09-01",
                                   f"Authorization: Bearer {arm}\r\n"))["value"][0]["id"]
     registry = json.loads(wire.ask(200, "GET", account + "/resources", f"Authorization: Bearer {arm}\r\n"))["value"][0]["id"]
-    took = []
+    took, log = [], os.path.join(s.dir, "log")
+    logged = os.path.getsize(log)
     for digest in digests[:images]:
         begin = time.monotonic()
         az_delete(wire, arm, registry, repo, digest)
         took.append(time.monotonic() - begin)
-    note(b, "az", median_s=statistics.median(took), mean_s=statistics.mean(took))
+    s.stop()  # its log is whole
+    ours = in_log(log, logged) / len(took)
+    note(b, "az", server_s=ours, median_s=statistics.median(took), mean_s=statistics.mean(took))
     text = lambda s: f"{s * 1000:.2f} ms"  # noqa: E731
     return [{"what": f"az acr repository delete of a digest, 10 requests, {len(took):,} digests, one after the other, no TLS",
-             "ours": f"{text(statistics.median(took))}, mean {text(statistics.mean(took))}",
-             **target_at_most(statistics.median(took) * 1000, 2, " ms")}]
+             "ours": f"{text(ours)} in the registry; {text(statistics.median(took))} at a client in Python",
+             **target_at_most(ours * 1000, 2, " ms")}]

@@ -75,6 +75,8 @@ MUST_CHECK enum st engine_subject(const struct look *l, str name,
                                   struct err *err);
 MUST_CHECK enum st engine_token(const struct look *l, const uint8_t key[static CACHE_KEY_BYTES],
                                 int64_t id, struct known_token **out, struct err *err);
+/* One that was made a moment ago need not be verified when it comes. As well as memory goes. */
+void engine_remember_jwt(struct auth *a, str text, const struct jwt_claims *claims);
 /* ST_DENIED, ST_EXPIRED, ST_BUSY. */
 MUST_CHECK enum st engine_jwt(const struct look *l, str text, struct known_jwt **out,
                               struct err *err);

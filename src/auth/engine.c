@@ -246,6 +246,13 @@ static enum st verify(struct auth *a, str text, int64_t now, struct known_jwt *j
     return st == ST_NOT_FOUND ? err_set(err, ST_DENIED, "the token is none of ours") : st;
 }
 
+static void keep_jwt(struct auth *a, const uint8_t *key, struct known_jwt *jwt, int64_t now)
+{
+    int64_t now_s = registry_utc(a->registry, now) / 1000;
+    int64_t over_at = now + (jwt->claims.exp + JWT_LEEWAY_S - now_s) * 1000;
+    cache_put(a->jwts, key, 0, over_at, now, &jwt->counted);
+}
+
 enum st engine_jwt(const struct look *l, str text, struct known_jwt **out, struct err *err)
 {
     struct auth *a = l->auth;
@@ -283,9 +290,45 @@ enum st engine_jwt(const struct look *l, str text, struct known_jwt **out, struc
         counted_drop(&jwt->counted);
         return st;
     }
-    int64_t over_at = l->now + (jwt->claims.exp + JWT_LEEWAY_S - now_s) * 1000;
     if (text.len <= JWT_KEPT_BYTES)
-        cache_put(a->jwts, key, 0, over_at, l->now, &jwt->counted);
+        keep_jwt(a, key, jwt, l->now);
     *out = jwt;
     return ST_OK;
+}
+
+static enum st copy_claims(const struct jwt_claims *from, struct known_jwt *to, struct err *err)
+{
+    struct arena *arena = &to->arena;
+    struct claim *claims = arena_alloc(arena, (from->claim_count + 1) * sizeof(*claims));
+    to->claims = *from;
+    to->claims.sub = arena_dup(arena, from->sub);
+    to->claims.claims = claims;
+    if (claims == NULL || to->claims.sub.ptr == NULL)
+        return err_no_memory(err);
+    for (size_t i = 0; i < from->claim_count; i++) {
+        claims[i] = from->claims[i];
+        claims[i].name = arena_dup(arena, from->claims[i].name);
+        if (claims[i].name.ptr == NULL)
+            return err_no_memory(err);
+    }
+    subject_key(to->claims.sub, to->subject);
+    known_token_key(to->claims.token_id, to->token);
+    return ST_OK;
+}
+
+void engine_remember_jwt(struct auth *a, str text, const struct jwt_claims *claims)
+{
+    uint8_t key[HASH256_BYTES];
+    str signed_part;
+    str signature;
+    struct known_jwt *jwt;
+    struct err ignored;
+    if (text.len > JWT_KEPT_BYTES || !str_cut_last(text, '.', &signed_part, &signature) ||
+        known_jwt_new(&jwt, &ignored) != ST_OK)
+        return;
+    secret_hash(signature, key);
+    jwt->signed_part = arena_dup(&jwt->arena, signed_part);
+    if (jwt->signed_part.ptr != NULL && copy_claims(claims, jwt, &ignored) == ST_OK)
+        keep_jwt(a, key, jwt, registry_now(a->registry));
+    counted_drop(&jwt->counted);
 }

@@ -86,8 +86,10 @@ enum st auth_issue(struct auth *a, const struct jwt_order *order, struct arena *
                           : jwt_make(&keys->keys[0], &claims, str_of(a->options.service),
                                      order->extra, arena, &issued.text, err);
     counted_drop(&keys->counted);
-    if (st == ST_OK)
+    if (st == ST_OK) {
+        engine_remember_jwt(a, issued.text, &claims);
         *out = issued;
+    }
     return st;
 }
 

@@ -388,6 +388,23 @@ static void everything_is_judged_live(void **state)
     identity_release(&id);
 }
 
+/* One that was made here is known at once; the same claims under another signature are not. */
+static void what_was_made_is_known(void **state)
+{
+    struct fixture *f = *state;
+    struct identity id = { 0 };
+    str text = issue(f, admin(), JWT_ACCESS, "repository:x:pull");
+    OK(identify_fast(f, bearer(text), &id));
+    assert_int_equal(RIGHT_PULL, identity_rights(&id, STR("x")));
+    assert_int_equal(0, identity_rights(&id, STR("y")));
+    identity_release(&id);
+    char *other = arena_cstr(&f->arena, text);
+    char *signature = strrchr(other, '.') + 1;
+    *signature = *signature == 'A' ? 'B' : 'A';
+    IS(ST_BUSY, identify_fast(f, bearer(str_of(other)), &id));
+    REFUSED(bearer(str_of(other)));
+}
+
 static void each_use_has_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -571,9 +588,10 @@ int main(void)
         AUTH_TEST(other_keys_are_refused),        AUTH_TEST(the_public_key_is_no_secret),
         AUTH_TEST(no_character_may_change),       AUTH_TEST(huge_ones_are_refused),
         AUTH_TEST(claims_narrow_and_never_widen), AUTH_TEST(everything_is_judged_live),
-        AUTH_TEST(each_use_has_its_own),          AUTH_TEST(further_claims_are_written),
-        AUTH_TEST(too_many_claims_do_not_fit),    AUTH_TEST(rotation_breaks_no_token),
-        AUTH_TEST(keys_are_rotated_and_dropped),  AUTH_TEST(large_ones_are_not_remembered),
+        AUTH_TEST(what_was_made_is_known),        AUTH_TEST(each_use_has_its_own),
+        AUTH_TEST(further_claims_are_written),    AUTH_TEST(too_many_claims_do_not_fit),
+        AUTH_TEST(rotation_breaks_no_token),      AUTH_TEST(keys_are_rotated_and_dropped),
+        AUTH_TEST(large_ones_are_not_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
