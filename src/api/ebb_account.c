@@ -95,7 +95,6 @@ void ebb_accounts_get(struct http_request *rq)
     struct account_call c = { 0 };
     struct ebb_page page;
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_has_accounts(rq) || !ebb_page(rq, &page))
         return;
     c.name = page.after;
@@ -103,11 +102,7 @@ void ebb_accounts_get(struct http_request *rq)
     c.arena = ebb_arena(rq, ACCOUNTS_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(api_call_of(rq)->api->registry->db, list, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list, &c, &o))
         return;
     size_t shown = MIN(c.count, c.limit);
     for (size_t i = 0; i < shown; i++)

@@ -180,6 +180,15 @@ bool ebb_begin_list(struct http_request *rq, struct json_out *out)
     return true;
 }
 
+bool ebb_read_list(struct http_request *rq, db_fn fn, void *ctx, struct json_out *out)
+{
+    struct err err = { 0 };
+    if (db_read(api_call_of(rq)->api->registry->db, fn, ctx, &err) == ST_OK)
+        return ebb_begin_list(rq, out);
+    ebb_fail(rq, NULL, &err);
+    return false;
+}
+
 void ebb_end_list(struct http_request *rq, struct json_out *out, bool more, str next)
 {
     json_out_close(out, ']');

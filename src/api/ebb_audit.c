@@ -53,18 +53,13 @@ void ebb_audit_get(struct http_request *rq)
 {
     struct audit_call c = { 0 };
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_has_accounts(rq) || !ebb_page_number(rq, &c.limit, &c.before) ||
         !read_filter(rq, "actor", &c.actor) || !read_filter(rq, "action", &c.action))
         return;
     c.arena = ebb_arena(rq, AUDIT_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(api_call_of(rq)->api->registry->db, list, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list, &c, &o))
         return;
     size_t shown = MIN(c.count, c.limit);
     for (size_t i = 0; i < shown; i++)

@@ -72,18 +72,13 @@ void ebb_holds_get(struct http_request *rq)
     struct hold_call c = { .r = api_call_of(rq)->api->registry };
     uint64_t after = 0;
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_page_number(rq, &c.limit, &after))
         return;
     c.id = (int64_t)after;
     c.arena = ebb_arena(rq, HOLDS_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(c.r->db, list_holds, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list_holds, &c, &o))
         return;
     size_t shown = MIN(c.count, c.limit);
     for (size_t i = 0; i < shown; i++)

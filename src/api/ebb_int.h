@@ -141,6 +141,8 @@ void ebb_end(struct http_request *rq, int http, struct json_out *out);
 /* {"items": [...], "next": "..."}: ebb_begin() up to the first item, and ebb_end() behind the last.
  * `next` is what ?after= takes to go on; not told without `more`. */
 bool ebb_begin_list(struct http_request *rq, struct json_out *out);
+/* The same once `fn` has read, in one snapshot, what is listed. */
+bool ebb_read_list(struct http_request *rq, db_fn fn, void *ctx, struct json_out *out);
 void ebb_end_list(struct http_request *rq, struct json_out *out, bool more, str next);
 void ebb_end_list_number(struct http_request *rq, struct json_out *out, uint64_t next); /* 0: end */
 

@@ -73,18 +73,13 @@ void ebb_members_get(struct http_request *rq)
 {
     struct member_call c = { 0 };
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_has_accounts(rq) || !ebb_prefix(rq, &c.prefix) || !read_inherited(rq, &c.inherited) ||
         !ebb_demand_prefix(rq, c.prefix, RIGHT_MEMBERS))
         return;
     c.arena = ebb_arena(rq, MEMBERS_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(api_call_of(rq)->api->registry->db, list, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list, &c, &o))
         return;
     for (size_t i = 0; i < c.count; i++)
         write_member(rq, &o, &c.list[i]);

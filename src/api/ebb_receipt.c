@@ -235,17 +235,12 @@ void ebb_receipts_get(struct http_request *rq)
 {
     struct receipt_call c = { .r = api_call_of(rq)->api->registry };
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_page_number(rq, &c.limit, &c.after) || !read_repository(rq, &c.repo))
         return;
     c.arena = ebb_arena(rq, PAGE_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(c.r->db, list, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list, &c, &o))
         return;
     for (size_t i = 0; i < c.count; i++)
         add_receipt(rq, &o, &c.receipts[i]);

@@ -68,18 +68,13 @@ void ebb_removals_get(struct http_request *rq)
 {
     struct removal_call c = { 0 };
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_page_number(rq, &c.limit, &c.after) || !ebb_prefix(rq, &c.repo) ||
         !ebb_demand_prefix(rq, c.repo, RIGHT_DELETE))
         return;
     c.arena = ebb_arena(rq, REMOVALS_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(api_call_of(rq)->api->registry->db, list, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list, &c, &o))
         return;
     size_t looked = MIN(c.count, c.limit);
     for (size_t i = 0; i < looked; i++)

@@ -96,15 +96,10 @@ void ebb_rules_get(struct http_request *rq)
 {
     struct rule_call c = { .r = api_call_of(rq)->api->registry };
     struct json_out o;
-    struct err err = { 0 };
     c.arena = ebb_arena(rq, RULES_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(c.r->db, list_rules, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list_rules, &c, &o))
         return;
     for (size_t i = 0; i < c.count; i++)
         if (may_see(rq, &c.rules[i]))

@@ -59,7 +59,6 @@ void ebb_trash_get(struct http_request *rq)
     struct trash_call c = { .r = api_call_of(rq)->api->registry, .now = ebb_now(rq) };
     struct ebb_page page;
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_page(rq, &page) || !read_place(rq, page.after, &c.after) || !ebb_prefix(rq, &c.prefix))
         return;
     if (!ebb_demand_prefix(rq, c.prefix, RIGHT_DELETE))
@@ -68,11 +67,7 @@ void ebb_trash_get(struct http_request *rq)
     c.arena = ebb_arena(rq, PAGE_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(c.r->db, list, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list, &c, &o))
         return;
     for (size_t i = 0; i < c.count; i++) {
         const struct trash_item *t = &c.items[i];

@@ -60,18 +60,13 @@ void ebb_visibility_get(struct http_request *rq)
 {
     struct visibility_call c = { 0 };
     struct json_out o;
-    struct err err = { 0 };
     if (!ebb_has_accounts(rq) || !ebb_prefix(rq, &c.setting.prefix) ||
         !ebb_demand_prefix(rq, c.setting.prefix, RIGHT_RULES))
         return;
     c.arena = ebb_arena(rq, VISIBILITY_BYTES_MAX);
     if (c.arena == NULL)
         return;
-    if (db_read(api_call_of(rq)->api->registry->db, list, &c, &err) != ST_OK) {
-        ebb_fail(rq, NULL, &err);
-        return;
-    }
-    if (!ebb_begin_list(rq, &o))
+    if (!ebb_read_list(rq, list, &c, &o))
         return;
     const struct access_visibility *nearest = in_force(&c);
     for (size_t i = 0; i < c.count; i++)
